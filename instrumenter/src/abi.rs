@@ -1,0 +1,130 @@
+//! What an instrumented module and the engine that drives it agree on.
+//!
+//! Everything the instrumenter adds to a module is exported under one reserved prefix, so that it
+//! can never collide with (or be called through) a name of the guest's own: a module that already
+//! exports such a name is refused.
+//!
+//! # The driver
+//!
+//! A paused program is a stack of frames in the memory [`FRAMES`], the outermost frame lowest and
+//! the innermost ending at the global [`SP`]. Running is always resuming: to start a program the
+//! engine writes one frame (the entry function at its entry point) and calls [`RUN`], which takes
+//! the innermost frame, calls its function with the fuel [`REWIND`], hands the results to the next
+//! frame, and so on, until no frame is left ([`RUN_FINISHED`]) or the program has paused again
+//! ([`RUN_PAUSED`]).
+//!
+//! # A frame
+//!
+//! ```text
+//! start                                             start + size
+//! | fields, each at its own offset, 8-aligned | trailer (16 bytes) |
+//! trailer: u32 point, u32 references, u32 slot, u32 size
+//! ```
+//!
+//! `point` is an index into [`Metadata::points`](crate::Metadata::points), `slot` is
+//! [`FunctionInfo::slot`](crate::FunctionInfo::slot), `size` counts the trailer. All little-endian.
+//!
+//! # Results
+//!
+//! Result `i` of the function that returned last is at byte `16 * i` of [`FRAMES`]; a `funcref`
+//! result `i` is element `i` of the table [`REFS`] instead.
+
+/// The prefix of every name the instrumenter adds.
+pub const PREFIX: &str = "tasklet.";
+/// Name of the custom section that holds the [`Metadata`](crate::Metadata).
+pub const SECTION: &str = "tasklet";
+
+/// Mutable `i64` global: the fuel while no instrumented function is running.
+pub const FUEL: &str = "tasklet.fuel";
+/// Mutable `i64` global: steps a bulk operation consumed beyond what the fuel can express
+/// ([`DEBT_FLOOR`]). The engine subtracts it from the fuel, and zeroes it, after every slice.
+pub const DEBT: &str = "tasklet.debt";
+/// Mutable `i32` global: end of the innermost frame in [`FRAMES`].
+pub const SP: &str = "tasklet.sp";
+/// Mutable `i32` global: number of elements of [`REFS`] in use.
+pub const REF_SP: &str = "tasklet.ref_sp";
+/// The linear memory that holds results and frames. The guest cannot address it.
+pub const FRAMES: &str = "tasklet.frames";
+/// Shadow table (`funcref`) for the reference values of frames and results.
+pub const REFS: &str = "tasklet.refs";
+/// Table (`funcref`) of every address-taken function, in the order of
+/// [`Metadata::referenced_functions`](crate::Metadata::referenced_functions).
+pub const FUNCTIONS: &str = "tasklet.functions";
+/// Function `[] -> [i32]`: runs the continuation. See the module documentation.
+pub const RUN: &str = "tasklet.run";
+/// Function `[i32] -> []`: drops the data segment with that index.
+pub const DROP_DATA: &str = "tasklet.drop_data";
+/// Function `[i32] -> []`: drops the element segment with that index.
+pub const DROP_ELEMENTS: &str = "tasklet.drop_elements";
+/// Prefix of the exported guest memories: `tasklet.memory.N`, N the original index.
+pub const MEMORY: &str = "tasklet.memory.";
+/// Prefix of the exported guest mutable globals: `tasklet.global.N`, N the original index.
+pub const GLOBAL: &str = "tasklet.global.";
+/// Prefix of the exported guest tables: `tasklet.table.N`, N the original index.
+pub const TABLE: &str = "tasklet.table.";
+/// Prefix of the exported mutable `i64` globals that record dropped data segments: bit `i % 64` of
+/// `tasklet.dropped_data.(i / 64)` is set once data segment `i` has been dropped by the guest.
+pub const DROPPED_DATA: &str = "tasklet.dropped_data.";
+/// The same for element segments.
+pub const DROPPED_ELEMENTS: &str = "tasklet.dropped_elements.";
+
+/// [`RUN`] returned because no frame is left; the results are in the result area.
+pub const RUN_FINISHED: i32 = 0;
+/// [`RUN`] returned because the program paused; its frames are in [`FRAMES`].
+pub const RUN_PAUSED: i32 = 1;
+
+/// The fuel passed to a function that is to rebuild its frame.
+pub const REWIND: i64 = i64::MIN;
+/// The fuel returned by a function that has spilled its frame. A host import that wants the
+/// program to pause stores it in [`FUEL`] before it returns; the import is issued again at resume.
+pub const UNWIND: i64 = i64::MIN + 1;
+/// Fuel below this is one of the two sentinels. It fits the immediate of a 64-bit compare on
+/// x86-64, which is why it is no lower.
+pub const SENTINEL_LIMIT: i64 = -(1 << 31);
+/// No fuel that is not a sentinel is below this: charges between two checks stay above
+/// [`SENTINEL_LIMIT`] from here, and a bulk operation puts the rest on [`DEBT`].
+pub const DEBT_FLOOR: i64 = -(1 << 30);
+/// The largest fuel the engine may grant at once.
+pub const FUEL_MAX: i64 = 1 << 62;
+
+/// Size of a frame's trailer in bytes.
+pub const TRAILER_BYTES: u32 = 16;
+/// Size of one slot of the result area in bytes.
+pub const RESULT_BYTES: u32 = 16;
+/// Version of the prices below; part of every snapshot.
+pub const COST_TABLE_VERSION: u32 = 1;
+/// Version of the ABI described here and of the [`Metadata`](crate::Metadata) encoding.
+pub const ABI_VERSION: u32 = 1;
+
+/// Limits on what the instrumenter takes and makes; `docs/limits.md` lists them.
+pub mod limits {
+    /// Largest module accepted, in bytes.
+    pub const MODULE_BYTES_MAX: usize = 1 << 30;
+    /// Most parameters, and most results, of a function type. The transform adds one of each and
+    /// wasm's own limit is 1000.
+    pub const SIGNATURE_VALUES_MAX: usize = 999;
+    /// Most locals of a function, the transform's own included (wasm's limit).
+    pub const LOCALS_MAX: usize = 50_000;
+    /// Deepest nesting of control instructions in a function; the work recurses once per level.
+    pub const NESTING_MAX: usize = 20_000;
+    /// Most operands at block boundaries of a function, added up over its blocks.
+    pub const BOUNDARY_OPERANDS_MAX: usize = 1 << 24;
+    /// Most 64-bit words for the live locals of a function: blocks times locals, by the bit.
+    pub const LIVENESS_WORDS_MAX: usize = 1 << 26;
+    /// Most values in the frames of all resume points of a function.
+    pub const FRAME_VALUES_MAX: usize = 1 << 24;
+    /// Most blocks a function has when it is rewritten; emitting takes time in the square of it.
+    pub const NODES_MAX: usize = 1 << 18;
+    /// Largest frame memory in 64 KiB pages (1 GiB).
+    pub const FRAME_PAGES_MAX: u64 = 1 << 14;
+    /// Frame memory kept free above the continuation when a slice begins, in 64 KiB pages
+    /// (16 MiB). A spill past it is a wasm out-of-bounds trap, never a silent overrun.
+    pub const FRAME_PAGES_RESERVE: u32 = 256;
+    /// Elements of the shadow table kept free when a slice begins.
+    pub const REFS_RESERVE: u32 = 1 << 16;
+    /// Most elements of the shadow table.
+    pub const REFS_MAX: u64 = 1 << 24;
+    /// A function that neither loops nor calls one that can pause, and that costs at most this
+    /// many steps on its longest path, gets no check of its own.
+    pub const UNCHECKED_STEPS_MAX: u64 = 256;
+}

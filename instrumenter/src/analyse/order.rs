@@ -1,0 +1,120 @@
+//! Orders, loops and dominators of any graph given as successor lists.
+
+/// No node.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Reverse postorder of the nodes reachable from node 0.
+///
+/// Returns the order and every node's position in it ([`NONE`] for unreachable nodes).
+pub(crate) fn reverse_postorder(successors: &[Vec<u32>]) -> (Vec<u32>, Vec<u32>) {
+    let mut order = Vec::with_capacity(successors.len());
+    let mut seen = vec![false; successors.len()];
+    let mut stack: Vec<(u32, usize)> = vec![(0, 0)];
+    seen[0] = true;
+    while let Some((node, next)) = stack.last_mut() {
+        // Visited last to first, so that the first successor comes first in the order.
+        let list = &successors[*node as usize];
+        match list.len().checked_sub(*next + 1) {
+            Some(at) => {
+                *next += 1;
+                let successor = list[at];
+                if !std::mem::replace(&mut seen[successor as usize], true) {
+                    stack.push((successor, 0));
+                }
+            }
+            None => {
+                order.push(*node);
+                stack.pop();
+            }
+        }
+    }
+    order.reverse();
+    let mut position = vec![NONE; successors.len()];
+    for (at, node) in order.iter().enumerate() {
+        position[*node as usize] = at as u32;
+    }
+    (order, position)
+}
+
+/// Predecessor lists of the reachable nodes.
+pub(crate) fn predecessors(successors: &[Vec<u32>], order: &[u32]) -> Vec<Vec<u32>> {
+    let mut predecessors = vec![Vec::new(); successors.len()];
+    for node in order {
+        for successor in &successors[*node as usize] {
+            predecessors[*successor as usize].push(*node);
+        }
+    }
+    predecessors
+}
+
+/// The immediate dominator of every reachable node; node 0 is its own.
+///
+/// Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
+pub(crate) fn immediate_dominators(
+    order: &[u32],
+    position: &[u32],
+    predecessors: &[Vec<u32>],
+) -> Vec<u32> {
+    let mut dominators = vec![NONE; predecessors.len()];
+    dominators[0] = 0;
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for &node in order.iter().skip(1) {
+            let mut dominator = NONE;
+            for &predecessor in &predecessors[node as usize] {
+                if dominators[predecessor as usize] == NONE {
+                    continue;
+                }
+                dominator = if dominator == NONE {
+                    predecessor
+                } else {
+                    intersect(&dominators, position, dominator, predecessor)
+                };
+            }
+            if dominators[node as usize] != dominator {
+                dominators[node as usize] = dominator;
+                changed = true;
+            }
+        }
+    }
+    dominators
+}
+
+fn intersect(dominators: &[u32], position: &[u32], mut a: u32, mut b: u32) -> u32 {
+    while a != b {
+        while position[a as usize] > position[b as usize] {
+            a = dominators[a as usize];
+        }
+        while position[b as usize] > position[a as usize] {
+            b = dominators[b as usize];
+        }
+    }
+    a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 0 -> 1 -> (2 | 3) -> 4 -> 1, 4 -> 5; 6 unreachable.
+    fn diamond_in_a_loop() -> Vec<Vec<u32>> {
+        vec![vec![1], vec![2, 3], vec![4], vec![4], vec![1, 5], vec![], vec![4]]
+    }
+
+    #[test]
+    fn order_puts_first_successors_first_and_skips_unreachable_nodes() {
+        let (order, position) = reverse_postorder(&diamond_in_a_loop());
+        assert_eq!(order, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(position[6], NONE);
+    }
+
+    #[test]
+    fn dominators_of_a_diamond_in_a_loop() {
+        let graph = diamond_in_a_loop();
+        let (order, position) = reverse_postorder(&graph);
+        let predecessors = predecessors(&graph, &order);
+        let dominators = immediate_dominators(&order, &position, &predecessors);
+        assert_eq!(dominators[..6], [0, 0, 1, 1, 1, 4]);
+    }
+}

@@ -1,0 +1,373 @@
+//! Decides where a function can be resumed and how control gets there.
+//!
+//! The outcome is a second graph, the *flow*: the blocks of the original function, every checked
+//! function entry and loop header split into a check and a body, and the cold nodes that spill a
+//! frame and rebuild it. The rewriting only writes it down.
+//!
+//! # How a frame is rebuilt
+//!
+//! A function that is called with the fuel [`REWIND`](crate::abi::REWIND) fails its entry check,
+//! and the cold path dispatches on the frame's resume point. A point inside a loop must not be
+//! jumped to from outside (the loop would no longer have one entry), so the dispatch enters the
+//! loop at its header, still with that fuel; the header's check fails likewise, and its cold path,
+//! which is inside the loop, dispatches further in. No test is added to the fast path.
+//!
+//! # Where a value is reloaded
+//!
+//! Each dispatch on the way can reload values. One that is live at a loop header must be reloaded
+//! outside that loop: an edge inside it that sets the value would make a loop invariant vary. One
+//! that is not must be reloaded inside, or it would become live round the loop. So a value is
+//! reloaded at the innermost dispatch that is outside all loops, counted from the point outwards,
+//! at whose headers it is live.
+
+pub(crate) mod frames;
+
+use crate::abi::{TRAILER_BYTES, limits};
+use crate::analyse::Analysis;
+use crate::analyse::callgraph::CanPause;
+use crate::analyse::order::NONE;
+use crate::error::{Error, ErrorKind};
+use crate::graph::{BlockId, Call, End, Graph, Var};
+use crate::metadata::PointKind;
+use frames::Layout;
+
+/// Index into [`Plan::nodes`].
+pub(crate) type NodeId = u32;
+
+/// How a function is rewritten.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The flow; node 0 is the entry.
+    pub nodes: Vec<Node>,
+    /// Where control enters each block ([`NONE`] for unreachable ones).
+    pub entries: Vec<NodeId>,
+    /// The resume points, the function's entry first; empty if it cannot pause.
+    pub points: Vec<PlannedPoint>,
+    /// The spill node of the call that ends each block, or [`NONE`].
+    pub call_spills: Vec<NodeId>,
+    /// Blocks that end in a call whose results are returned as they are.
+    pub tail_calls: Vec<bool>,
+}
+
+/// A node of the flow.
+#[derive(Debug)]
+pub(crate) enum Node {
+    /// A block of the original function, paying `charge` first.
+    Body { block: BlockId, charge: i64 },
+    /// Pays `charge` and goes on at `ok`, or at `cold` if the fuel cannot pay.
+    Check { charge: i64, ok: NodeId, cold: NodeId },
+    /// Goes on at `dispatch` if the frame is being rebuilt, else at `spill`.
+    Rewind { dispatch: NodeId, spill: NodeId },
+    /// Goes on at the target of the frame's resume point, numbered from `first`.
+    Dispatch { first: u32, targets: Vec<NodeId> },
+    /// Reloads values and goes on.
+    Load(Load),
+    /// Writes the frame of a point and returns.
+    Spill { point: u32 },
+}
+
+/// Reloading values from the innermost frame.
+#[derive(Debug, PartialEq, Eq, Hash, Clone)]
+pub(crate) struct Load {
+    /// How far below the frame's end the reloaded values begin, in bytes.
+    pub reach: u32,
+    /// Variables and their byte offsets from there.
+    pub values: Vec<(Var, u32)>,
+    /// References and how many elements below the end of the shadow table they are.
+    pub references: Vec<(Var, u32)>,
+    /// The point that is reached, if this is the last load on the way: removes the frame, takes
+    /// the callee's results and the fuel.
+    pub finish: Option<u32>,
+    /// Where it goes on.
+    pub target: NodeId,
+}
+
+/// A resume point.
+#[derive(Debug)]
+pub(crate) struct PlannedPoint {
+    /// What it is.
+    pub kind: PointKind,
+    /// Its byte offset in the original module.
+    pub offset: u32,
+    /// What has been paid in advance there.
+    pub prepaid: u64,
+    /// Its frame.
+    pub layout: Layout,
+    /// For a call, its type index and the height of the operand stack below its results.
+    pub call: Option<(u32, u32)>,
+    /// Loops around it, outermost first; a loop header's own is not among them.
+    loops: Vec<u32>,
+    /// The block it goes on at.
+    block: BlockId,
+}
+
+/// Plans the rewriting of a function.
+///
+/// # Errors
+/// When it has more resume points with more live values than there is a limit for.
+pub(crate) fn plan(
+    graph: &Graph,
+    analysis: &Analysis,
+    can_pause: &CanPause,
+    function: u32,
+    code_offset: u32,
+) -> Result<Plan, Error> {
+    let count = graph.blocks.len();
+    let mut planner = Planner {
+        graph,
+        analysis,
+        plan: Plan {
+            nodes: Vec::new(),
+            entries: vec![NONE; count],
+            points: Vec::new(),
+            call_spills: vec![NONE; count],
+            tail_calls: vec![false; count],
+        },
+        point_of: vec![NONE; count],
+        bodies: vec![NONE; count],
+        values: 0,
+    };
+    let resumable = can_pause.function(function);
+    if resumable {
+        planner.find_points(can_pause, code_offset);
+    }
+    if planner.values > limits::FRAME_VALUES_MAX {
+        return Err(too_many("values live at resume points", limits::FRAME_VALUES_MAX));
+    }
+    planner.nodes(resumable);
+    if planner.plan.nodes.len() > limits::NODES_MAX {
+        return Err(too_many("blocks", limits::NODES_MAX));
+    }
+    Ok(planner.plan)
+}
+
+fn too_many(what: &str, limit: usize) -> Error {
+    Error::new(ErrorKind::Limit, format!("more {what} than {limit}; split the function"))
+}
+
+struct Planner<'a> {
+    graph: &'a Graph,
+    analysis: &'a Analysis,
+    plan: Plan,
+    /// The point of the call that ends a block.
+    point_of: Vec<u32>,
+    bodies: Vec<NodeId>,
+    /// Values in all frames so far.
+    values: usize,
+}
+
+impl Planner<'_> {
+    fn find_points(&mut self, can_pause: &CanPause, code_offset: u32) {
+        let params = self.analysis.live.live_in(0).filter(|local| *local < self.graph.params);
+        let params: Vec<Var> = params.collect();
+        self.add_point(PointKind::Entry, code_offset, 0, &params, None, Vec::new(), 0);
+        for &block in &self.analysis.order {
+            if self.analysis.loops.headed_by(block).is_some() {
+                let offset = self.graph.blocks[block as usize].header.unwrap_or(0);
+                let live = self.live_at(block, usize::MAX);
+                let mut outer = self.analysis.loops.around(block);
+                outer.pop();
+                self.add_point(PointKind::Loop, offset, 0, &live, None, outer, block);
+            }
+            let End::Call(call) = &self.graph.blocks[block as usize].end else { continue };
+            if !can_pause.call(call.callee, call.ty) {
+                continue;
+            }
+            let below = self.graph.blocks[block as usize].stack_out.len();
+            if self.is_tail_call(call, below) {
+                self.plan.tail_calls[block as usize] = true;
+                continue;
+            }
+            // Those of the continuation, which may have left some of the call's.
+            let loops = self.analysis.loops.around(call.next);
+            let live = self.live_at(call.next, below);
+            let ahead = self.analysis.charges.ahead[call.next as usize];
+            self.point_of[block as usize] = self.plan.points.len() as u32;
+            let shape = Some((call.ty, below as u32));
+            self.add_point(PointKind::Call, call.offset, ahead, &live, shape, loops, call.next);
+        }
+    }
+
+    /// The live variables on entry to a block, of the operands only those below `height`.
+    fn live_at(&self, block: BlockId, height: usize) -> Vec<Var> {
+        let mut live: Vec<Var> = self.analysis.live.live_in(block).collect();
+        let stack = &self.graph.blocks[block as usize].stack_in;
+        for (at, ty) in stack.iter().enumerate().take(height) {
+            live.push(self.graph.known_slot(at as u32, *ty));
+        }
+        live
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of a point")]
+    fn add_point(
+        &mut self,
+        kind: PointKind,
+        offset: u32,
+        prepaid: u64,
+        live: &[Var],
+        call: Option<(u32, u32)>,
+        loops: Vec<u32>,
+        block: BlockId,
+    ) {
+        self.values += live.len();
+        if self.values > limits::FRAME_VALUES_MAX {
+            return;
+        }
+        let levels = live.iter().map(|var| (self.level(*var, &loops), *var)).collect();
+        let layout = Layout::new(self.graph, levels);
+        self.plan.points.push(PlannedPoint { kind, offset, prepaid, layout, call, loops, block });
+    }
+
+    /// The dispatch that reloads a variable of a point inside `loops`: 0 at the function's entry,
+    /// `i` at the header of the `i`-th loop.
+    fn level(&self, var: Var, loops: &[u32]) -> u32 {
+        let mut level = loops.len();
+        while level > 0 {
+            let header = self.analysis.loops.loops[loops[level - 1] as usize].header;
+            let live = if var < self.graph.locals {
+                self.analysis.live.is_live(header, var)
+            } else {
+                self.graph.on_stack(&self.graph.blocks[header as usize].stack_in, var)
+            };
+            if !live {
+                break;
+            }
+            level -= 1;
+        }
+        level as u32
+    }
+
+    /// Whether a call's results are exactly what the function goes on to return, at no cost.
+    fn is_tail_call(&self, call: &Call, below: usize) -> bool {
+        /// Jumps followed; real code has one or two.
+        const JUMPS_MAX: usize = 8;
+        let results = &self.graph.results;
+        let mut block = &self.graph.blocks[call.next as usize];
+        if block.stack_in.len() - below != results.len() {
+            return false;
+        }
+        for _ in 0..JUMPS_MAX {
+            let idle = block.ops.is_empty() && block.cost == 0 && block.header.is_none();
+            if !idle || !block.stack_in.ends_with(results) {
+                return false;
+            }
+            match block.end {
+                End::Return => return true,
+                // The results are the topmost operands, and stay so if the jump keeps them.
+                End::Jump { target, arity } => {
+                    let next = &self.graph.blocks[target as usize];
+                    if (arity as usize) < results.len() && next.stack_in != block.stack_in {
+                        return false;
+                    }
+                    block = next;
+                }
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    fn node(&mut self, node: Node) -> NodeId {
+        self.plan.nodes.push(node);
+        (self.plan.nodes.len() - 1) as NodeId
+    }
+
+    fn nodes(&mut self, resumable: bool) {
+        if resumable {
+            // Node 0; its successors are filled in below.
+            self.node(Node::Check { charge: 0, ok: 0, cold: 0 });
+        }
+        for &block in &self.analysis.order {
+            let charge = self.analysis.charges.charge[block as usize];
+            let checked = self.analysis.loops.headed_by(block).is_some();
+            let paid = checked || (resumable && block == 0);
+            let body = self.node(Node::Body { block, charge: if paid { 0 } else { charge } });
+            self.bodies[block as usize] = body;
+            self.plan.entries[block as usize] = body;
+            if checked {
+                let check = self.node(Node::Check { charge, ok: body, cold: 0 });
+                self.plan.entries[block as usize] = check;
+            }
+        }
+        if !resumable {
+            return;
+        }
+        let spills: Vec<NodeId> = (0..self.plan.points.len() as u32)
+            .map(|point| self.node(Node::Spill { point }))
+            .collect();
+        for (block, point) in self.point_of.iter().enumerate() {
+            if *point != NONE {
+                self.plan.call_spills[block] = spills[*point as usize];
+            }
+        }
+        let charge = self.analysis.charges.charge[0];
+        // A resumed entry is checked again, with the fuel of the new slice.
+        let again = self.node(Node::Check { charge, ok: self.bodies[0], cold: spills[0] });
+        let all: Vec<u32> = (0..self.plan.points.len() as u32).collect();
+        let dispatch = self.dispatch(&all, 0, again);
+        let cold = self.node(Node::Rewind { dispatch, spill: spills[0] });
+        self.plan.nodes[0] = Node::Check { charge, ok: self.bodies[0], cold };
+        for (point, spill) in spills.into_iter().enumerate() {
+            if self.plan.points[point].kind == PointKind::Loop {
+                self.loop_cold_path(point, spill, again);
+            }
+        }
+    }
+
+    /// The cold path of the loop header at `point`.
+    fn loop_cold_path(&mut self, point: usize, spill: NodeId, again: NodeId) {
+        let header = self.plan.points[point].block;
+        let this = self.analysis.loops.innermost[header as usize];
+        let depth = self.plan.points[point].loops.len();
+        let inside: Vec<u32> = (0..self.plan.points.len() as u32)
+            .filter(|other| self.plan.points[*other as usize].loops.get(depth) == Some(&this))
+            .collect();
+        let cold = if inside.is_empty() {
+            spill
+        } else {
+            let dispatch = self.dispatch(&inside, depth + 1, again);
+            self.node(Node::Rewind { dispatch, spill })
+        };
+        let check = self.plan.entries[header as usize];
+        if let Node::Check { cold: target, .. } = &mut self.plan.nodes[check as usize] {
+            *target = cold;
+        }
+    }
+
+    /// The dispatch to `points` from inside the first `depth` of their loops.
+    fn dispatch(&mut self, points: &[u32], depth: usize, again: NodeId) -> NodeId {
+        let first = points[0];
+        let last = points[points.len() - 1];
+        let mut targets = vec![NONE; (last - first + 1) as usize];
+        let mut made: std::collections::HashMap<Load, NodeId> = std::collections::HashMap::new();
+        for &number in points {
+            let point = &self.plan.points[number as usize];
+            let (target, finish) = match point.loops.get(depth) {
+                Some(inner) => {
+                    let header = self.analysis.loops.loops[*inner as usize].header;
+                    (self.plan.entries[header as usize], None)
+                }
+                None if point.kind == PointKind::Entry => (again, Some(number)),
+                None => (self.plan.entries[point.block as usize], Some(number)),
+            };
+            let load = point.layout.load(depth as u32, TRAILER_BYTES, finish, target);
+            let node = match made.get(&load) {
+                Some(node) => *node,
+                None if load.values.is_empty()
+                    && load.references.is_empty()
+                    && finish.is_none() =>
+                {
+                    target
+                }
+                None => {
+                    let node = self.node(Node::Load(load.clone()));
+                    made.insert(load, node);
+                    node
+                }
+            };
+            targets[(number - first) as usize] = node;
+        }
+        let distinct = targets.iter().filter(|target| **target != targets[0]).count();
+        if distinct == 0 { targets[0] } else { self.node(Node::Dispatch { first, targets }) }
+    }
+}

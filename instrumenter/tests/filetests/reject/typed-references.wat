@@ -1,0 +1,1 @@
+(module (type $t (func)) (func $f (param (ref $t)) (call_ref $t (local.get 0))))
