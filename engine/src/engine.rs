@@ -1,0 +1,143 @@
+//! The engine: wasmtime, set up the way tasklets need it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wasmtime::{Cache, CacheConfig, Config};
+
+use crate::cache_dir;
+use crate::error::Error;
+
+/// How an [`Engine`] works.
+#[non_exhaustive]
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Where compiled and instrumented modules are kept between runs.
+    pub cache: CacheMode,
+    /// Whether generated NaNs are made canonical, so that equal runs have equal bits on every CPU.
+    /// Costs 3 to 6 times on loops bound by float latency; moving a snapshot does not need it.
+    pub deterministic: bool,
+    /// Native stack for wasm code in bytes. The thread's own stack must be larger.
+    pub stack_bytes: usize,
+    /// How many steps run at most between two looks at the interrupt flag.
+    pub slice_steps: u64,
+}
+
+/// Where things that can be made again are kept.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheMode {
+    /// In the user's cache directory; if there is none, nowhere.
+    User,
+    /// In this directory; an error if it cannot be used.
+    Directory(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+impl Default for EngineOptions {
+    fn default() -> EngineOptions {
+        EngineOptions {
+            cache: CacheMode::User,
+            deterministic: false,
+            stack_bytes: 1 << 20,
+            // About 10 ms of a compute-bound guest.
+            slice_steps: 20_000_000,
+        }
+    }
+}
+
+/// What compiles modules and runs tasklets; cheap to clone, usable from any thread.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    wasmtime: wasmtime::Engine,
+    options: EngineOptions,
+    cache: Option<PathBuf>,
+}
+
+impl Engine {
+    /// Sets up an engine.
+    ///
+    /// # Errors
+    /// [`Error::Configure`] when wasmtime refuses the options or this CPU,
+    /// [`Error::Io`] when the cache directory cannot be made.
+    pub fn new(options: &EngineOptions) -> Result<Engine, Error> {
+        let cache = cache_root(&options.cache)?;
+        let mut config = base_config(options);
+        if let Some(root) = &cache {
+            let mut cache = CacheConfig::new();
+            cache.with_directory(root.join("compiled"));
+            match Cache::new(cache) {
+                Ok(cache) => {
+                    config.cache(Some(cache));
+                }
+                // The user did not ask for this place: without it everything still works.
+                Err(_) if options.cache == CacheMode::User => {}
+                Err(error) => return Err(Error::Configure(error.into_boxed_dyn_error())),
+            }
+        }
+        let wasmtime = wasmtime::Engine::new(&config)
+            .map_err(|error| Error::Configure(error.into_boxed_dyn_error()))?;
+        Ok(Engine { inner: Arc::new(Inner { wasmtime, options: options.clone(), cache }) })
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &EngineOptions {
+        &self.inner.options
+    }
+
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.inner.wasmtime
+    }
+
+    /// The root of everything cached.
+    pub(crate) fn cache(&self) -> Option<&PathBuf> {
+        self.inner.cache.as_ref()
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("options", self.options()).finish_non_exhaustive()
+    }
+}
+
+fn cache_root(mode: &CacheMode) -> Result<Option<PathBuf>, Error> {
+    match mode {
+        CacheMode::Off => Ok(None),
+        CacheMode::Directory(path) => {
+            // wasmtime's cache insists on absolute paths.
+            let path = std::path::absolute(path)
+                .map_err(Error::io("cannot use the cache directory", path))?;
+            std::fs::create_dir_all(&path)
+                .map_err(Error::io("cannot create the cache directory", &path))?;
+            Ok(Some(path))
+        }
+        CacheMode::User => {
+            Ok(cache_dir::user().filter(|path| std::fs::create_dir_all(path).is_ok()))
+        }
+    }
+}
+
+fn base_config(options: &EngineOptions) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_tail_call(true)
+        .wasm_multi_memory(true)
+        .wasm_memory64(true)
+        .wasm_extended_const(true)
+        .wasm_relaxed_simd(true)
+        .wasm_function_references(true)
+        .wasm_exceptions(true)
+        // Free on x86-64 and aarch64, and a snapshot may move between the two.
+        .relaxed_simd_deterministic(true)
+        // Off by default, and what keeps the spill code out of the guest's hot code.
+        .wasm_branch_hinting(true)
+        .cranelift_nan_canonicalization(options.deterministic)
+        .max_wasm_stack(options.stack_bytes);
+    config
+}

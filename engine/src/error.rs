@@ -1,0 +1,243 @@
+//! The one error type of this crate.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use tasklet_instrumenter as instrumenter;
+
+use crate::snapshot::{self, Digest};
+use crate::trap::TrapFrame;
+use crate::wasi::WasiError;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the engine could not do what it was asked to. What goes wrong *in a guest* is not an error
+/// but an [`Outcome::Trapped`](crate::Outcome::Trapped).
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The module cannot be instrumented.
+    #[error("cannot instrument the module")]
+    Instrument(#[source] instrumenter::Error),
+    /// wasmtime refuses to compile the instrumented module.
+    #[error("cannot compile the module")]
+    Compile(#[source] Source),
+    /// The engine cannot be set up as asked.
+    #[error("cannot configure the engine")]
+    Configure(#[source] Source),
+    /// The module compiles but cannot be instantiated (a data segment out of bounds, say).
+    #[error("cannot instantiate the module")]
+    Instantiate(#[source] Source),
+    /// The bytes are not a snapshot this build can read.
+    #[error("cannot read the snapshot")]
+    SnapshotFormat(#[from] snapshot::Error),
+    /// The snapshot reads well but contradicts itself or its module.
+    #[error("invalid snapshot: {what}")]
+    Snapshot {
+        /// What is wrong, and where.
+        what: String,
+    },
+    /// The snapshot cannot go on here: other module, unknown position, other prices.
+    #[error("incompatible snapshot: {what}")]
+    Incompatible {
+        /// What does not fit, and where.
+        what: String,
+    },
+    /// No module with the hash a snapshot names.
+    #[error("no module with BLAKE3 {hash} at hand; give the original .wasm")]
+    ModuleNotFound {
+        /// The hash of the original module.
+        hash: Digest,
+    },
+    /// The module exports no function with that name.
+    #[error("the module exports no function `{name}`")]
+    NoSuchExport {
+        /// The name asked for.
+        name: String,
+    },
+    /// The arguments do not fit the function's parameters.
+    #[error("arguments of `{function}`: expected ({expected}), found ({found})")]
+    Arguments {
+        /// The function.
+        function: String,
+        /// Its parameter types.
+        expected: String,
+        /// The types given.
+        found: String,
+    },
+    /// The module imports something the host does not provide.
+    #[error("unknown import `{module}::{name}` of type {ty}; {way_out}")]
+    UnknownImport {
+        /// Module part of the import's name.
+        module: String,
+        /// Name part of the import's name.
+        name: String,
+        /// The type the module asks for.
+        ty: String,
+        /// What would make it possible.
+        way_out: String,
+    },
+    /// The module imports a function with another type than the host's.
+    #[error("import `{module}::{name}`: the module asks for {wanted}, the host has {provided}")]
+    ImportType {
+        /// Module part of the import's name.
+        module: String,
+        /// Name part of the import's name.
+        name: String,
+        /// The type the module asks for.
+        wanted: String,
+        /// The type the host provides.
+        provided: String,
+    },
+    /// A snapshot was asked for while a host import was on the native stack.
+    #[error(
+        "cannot take a snapshot inside the host import `{import}`: it has to return first, then \
+         the tasklet can be paused"
+    )]
+    InsideHostImport {
+        /// `module::name` of the import.
+        import: String,
+        /// The guest's frames below the import, innermost first; empty when asked from another
+        /// thread.
+        backtrace: Vec<TrapFrame>,
+    },
+    /// The guest's system state cannot be set up, written down or restored.
+    #[error("cannot provide WASI")]
+    Wasi(#[source] Box<WasiError>),
+    /// A file could not be read or written.
+    #[error("{what} {}", path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A snapshot could not be written.
+    #[error("cannot write the snapshot")]
+    Write(#[source] Source),
+    /// Something this version does not do.
+    #[error("unsupported: {what}")]
+    Unsupported {
+        /// What, and the way out.
+        what: String,
+    },
+    /// A limit is exceeded.
+    #[error("limit exceeded: {what}")]
+    Limit {
+        /// Which, and by what.
+        what: String,
+    },
+    /// A bug in this project.
+    #[error("internal error (please report it): {what}")]
+    Internal {
+        /// What was found.
+        what: String,
+    },
+}
+
+/// The kinds of [`Error`], coarse enough to choose an exit code by.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The module is invalid.
+    Module,
+    /// The snapshot is damaged or contradicts itself.
+    Snapshot,
+    /// The snapshot is sound but cannot go on here.
+    Incompatible,
+    /// An argument of the call does not fit: no such export, wrong argument types.
+    Usage,
+    /// An import is missing or of another type.
+    Import,
+    /// A module was not found.
+    NotFound,
+    /// Reading or writing a file failed.
+    Io,
+    /// Refused: a host import is on the native stack.
+    InsideHostImport,
+    /// This version cannot do that.
+    Unsupported,
+    /// A limit is exceeded.
+    Limit,
+    /// The host could not be set up.
+    Host,
+    /// A bug in this project.
+    Internal,
+}
+
+impl Error {
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Instrument(error) => match error.kind() {
+                instrumenter::ErrorKind::Unsupported | instrumenter::ErrorKind::Component => {
+                    ErrorKind::Unsupported
+                }
+                instrumenter::ErrorKind::Limit => ErrorKind::Limit,
+                instrumenter::ErrorKind::Internal | instrumenter::ErrorKind::Metadata => {
+                    ErrorKind::Internal
+                }
+                _ => ErrorKind::Module,
+            },
+            Error::Compile(_) | Error::Instantiate(_) => ErrorKind::Module,
+            Error::Configure(_) => ErrorKind::Host,
+            Error::Wasi(error) => wasi_kind(error),
+            Error::SnapshotFormat(error) => match error.kind() {
+                snapshot::ErrorKind::Version { .. } => ErrorKind::Incompatible,
+                snapshot::ErrorKind::Limit { .. } => ErrorKind::Limit,
+                snapshot::ErrorKind::Io(_) => ErrorKind::Io,
+                _ => ErrorKind::Snapshot,
+            },
+            Error::Snapshot { .. } => ErrorKind::Snapshot,
+            Error::Incompatible { .. } => ErrorKind::Incompatible,
+            Error::ModuleNotFound { .. } => ErrorKind::NotFound,
+            Error::NoSuchExport { .. } | Error::Arguments { .. } => ErrorKind::Usage,
+            Error::UnknownImport { .. } | Error::ImportType { .. } => ErrorKind::Import,
+            Error::InsideHostImport { .. } => ErrorKind::InsideHostImport,
+            Error::Io { .. } | Error::Write(_) => ErrorKind::Io,
+            Error::Unsupported { .. } => ErrorKind::Unsupported,
+            Error::Limit { .. } => ErrorKind::Limit,
+            Error::Internal { .. } => ErrorKind::Internal,
+        }
+    }
+
+    pub(crate) fn internal(what: impl fmt::Display) -> Error {
+        Error::Internal { what: what.to_string() }
+    }
+
+    pub(crate) fn snapshot(what: impl fmt::Display) -> Error {
+        Error::Snapshot { what: what.to_string() }
+    }
+
+    pub(crate) fn incompatible(what: impl fmt::Display) -> Error {
+        Error::Incompatible { what: what.to_string() }
+    }
+
+    pub(crate) fn limit(what: impl fmt::Display) -> Error {
+        Error::Limit { what: what.to_string() }
+    }
+
+    pub(crate) fn io(
+        what: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Io { what, path, source }
+    }
+}
+
+fn wasi_kind(error: &WasiError) -> ErrorKind {
+    match error {
+        WasiError::Malformed(_) => ErrorKind::Snapshot,
+        WasiError::PreopenMissing { .. }
+        | WasiError::PreopenUnknown { .. }
+        | WasiError::StdinNotGiven { .. }
+        | WasiError::FileMissing { .. }
+        | WasiError::FileChanged { .. }
+        | WasiError::FileReadOnly { .. } => ErrorKind::Incompatible,
+        _ => ErrorKind::Host,
+    }
+}

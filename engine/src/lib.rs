@@ -1,0 +1,50 @@
+//! Runs WebAssembly programs that can be paused at any time, written down, and resumed elsewhere.
+//!
+//! ```no_run
+//! use tasklet_engine::{Engine, EngineOptions, Entry, Host, Module, Outcome, SnapshotOptions, Tasklet};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = Engine::new(&EngineOptions::default())?;
+//! let module = Module::load(&engine, &std::fs::read("program.wasm")?)?;
+//! let entry = Entry::Invoke { name: "main".into(), args: vec![] };
+//! let mut tasklet = Tasklet::spawn(&module, Host::empty(), entry)?;
+//! while tasklet.run(1_000_000)? == Outcome::OutOfBudget {
+//!     tasklet.dump(&mut std::fs::File::create("program.tasklet")?, &SnapshotOptions::default())?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Engine`] compiles, [`Module`] is a compiled program, [`Host`] what it is given.
+//! - [`Tasklet`] runs in slices of steps, and between slices can be inspected and captured.
+//! - [`snapshot`] is the file format, of which `docs/snapshot-format.md` is the specification.
+//! - [`wasi`] is WASI preview 1 with state that can be written down.
+#![deny(missing_docs)]
+
+mod cache_dir;
+mod capture;
+mod engine;
+mod error;
+mod host;
+mod limits;
+mod module;
+mod restore;
+pub mod snapshot;
+mod state;
+mod tasklet;
+#[cfg(test)]
+mod tests;
+mod trap;
+mod value;
+pub mod wasi;
+
+pub use capture::SnapshotOptions;
+pub use engine::{CacheMode, Engine, EngineOptions};
+pub use error::{Error, ErrorKind};
+pub use host::{Host, HostBuilder, HostCtx, HostError};
+pub use limits::Limits;
+pub use module::{Module, ModuleCache};
+pub use snapshot::{Digest, PauseReason, Snapshot, Value};
+pub use tasklet::{Entry, FrameView, Outcome, Status, Tasklet, TaskletHandle};
+pub use tasklet_instrumenter::{FunctionType, Metadata, Place, PointKind, ValType};
+pub use trap::{Trap, TrapFrame, TrapKind};

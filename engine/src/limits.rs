@@ -1,0 +1,74 @@
+//! What a tasklet may take of its host.
+
+use wasmtime::ResourceLimiter;
+
+/// The limits of one tasklet.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest size of a memory in bytes; growing past it gives the guest -1. Default 4 GiB.
+    pub memory_bytes: u64,
+    /// Most elements of a table; growing past it gives the guest -1. Default 16,777,216.
+    pub table_elements: u64,
+    /// Most steps all callbacks of one host import may take together before they trap. Default
+    /// and maximum 2^30.
+    pub callback_steps: u32,
+}
+
+/// No fuel may fall below [`DEBT_FLOOR`](tasklet_instrumenter::abi::DEBT_FLOOR), which is what a
+/// program without fuel is left with when a callback has used all of it.
+pub(crate) const CALLBACK_STEPS_MAX: u32 = 1 << 30;
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            memory_bytes: 4 << 30,
+            table_elements: 1 << 24,
+            callback_steps: CALLBACK_STEPS_MAX,
+        }
+    }
+}
+
+/// The limits as wasmtime asks for them.
+///
+/// A growth that a limit refuses is the guest's to handle (-1) and the same on every host; one
+/// that the host cannot satisfy is a trap, because equal runs must not go on differently.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    pub(crate) limits: Limits,
+    /// Whether what grows is the engine's: the frame memory and the shadow table, which have
+    /// limits of their own. wasmtime does not say which memory it asks about.
+    pub(crate) own: bool,
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let within_type = maximum.is_none_or(|maximum| desired <= maximum);
+        Ok(within_type && (self.own || desired as u64 <= self.limits.memory_bytes))
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        // NB: wasmtime reports growth past the index type here without having asked
+        // `memory_growing`, and tells the two cases apart by this text only.
+        if error.to_string().contains("memory type's limits") { Ok(()) } else { Err(error) }
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let within_type = maximum.is_none_or(|maximum| desired <= maximum);
+        Ok(within_type && (self.own || desired as u64 <= self.limits.table_elements))
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if error.to_string().contains("overflow") { Ok(()) } else { Err(error) }
+    }
+}

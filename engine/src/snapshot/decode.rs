@@ -1,0 +1,117 @@
+//! The whole snapshot in: prelude, header, module, state, memories, digest.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use super::encode::{PARTS, TAG};
+use super::reader::Reader;
+use super::writer::major;
+use super::{
+    Digest, Error, ErrorKind, FORMAT, Limits, ModuleRef, Snapshot, VERSION, frames, header, host,
+    pages, rules, tables, value,
+};
+
+pub(super) fn read(
+    input: &mut dyn Read,
+    limits: &Limits,
+) -> Result<(Snapshot<'static>, Digest), Error> {
+    let mut reader = Reader::new(input, limits);
+    let r = &mut reader;
+    prelude(r)?;
+    let header = header::decode_header(r)?;
+    let module = decode_module(r, header.module_hash, header.module_size)?;
+
+    let at = r.at();
+    let mut map = r.map("the state")?;
+    r.key(&mut map, "host")?;
+    let host = host::decode_host(r)?;
+    r.key(&mut map, "frames")?;
+    let frames = frames::decode_frames(r)?;
+    r.key(&mut map, "tables")?;
+    let tables = tables::decode_tables(r)?;
+    r.key(&mut map, "globals")?;
+    let globals = value::decode_indexed(r, "globals")?;
+    r.key(&mut map, "pending")?;
+    let pending = frames::decode_pending(r)?;
+    r.key(&mut map, "dropped-data")?;
+    let dropped_data = decode_segments(r)?;
+    r.key(&mut map, "dropped-elements")?;
+    let dropped_elements = decode_segments(r)?;
+    r.end(map)?;
+    r.rule(at, rules::continuation(&header.status, &frames, &pending))?;
+
+    let memories = pages::decode_memories(r)?;
+    let digest = reader.finish()?;
+    let snapshot = Snapshot {
+        module,
+        cost_table: header.cost_table,
+        parent: header.parent,
+        steps_used: header.steps_used,
+        balance: header.balance,
+        status: header.status,
+        entry: header.entry,
+        pending,
+        frames,
+        memories,
+        globals,
+        tables,
+        dropped_data,
+        dropped_elements,
+        host,
+        labels: header.labels,
+    };
+    Ok((snapshot, digest))
+}
+
+/// Reads what is in front of the header: the same in every version, up to the version.
+pub(super) fn prelude(r: &mut Reader<'_>) -> Result<(), Error> {
+    let not_a_snapshot = Err(ErrorKind::NotASnapshot.into());
+    if !r.literal(&TAG)? {
+        return not_a_snapshot;
+    }
+    let parts = r.byte()?;
+    // NB: only the kind of head is looked at before the version is known;
+    // another version may have more or fewer parts.
+    let (first, last) = (major::ARRAY << 5 | 2, major::ARRAY << 5 | 23);
+    if !(first..=last).contains(&parts) {
+        return not_a_snapshot;
+    }
+    if !r.literal(&[major::TEXT << 5 | FORMAT.len() as u8])? || !r.literal(FORMAT.as_bytes())? {
+        return not_a_snapshot;
+    }
+    match r.unsigned("a version")? {
+        VERSION if parts == major::ARRAY << 5 | PARTS => Ok(()),
+        VERSION => Err(Error::malformed(TAG.len() as u64, format!("not {PARTS} parts"))),
+        found => Err(ErrorKind::Version { found }.into()),
+    }
+}
+
+fn decode_module(r: &mut Reader<'_>, hash: Digest, size: u64) -> Result<ModuleRef<'static>, Error> {
+    if r.null()? {
+        return Ok(ModuleRef { hash, size, bytes: None });
+    }
+    let at = r.at();
+    let len = r.expect(major::BYTES, "a module or null")?;
+    r.spend(at, len, |limits| &mut limits.module_bytes, "bytes of the module")?;
+    let bytes = r.raw(len)?;
+    let module = ModuleRef { hash, size, bytes: Some(Cow::Owned(bytes)) };
+    r.rule(at, rules::module(&module))?;
+    if module.bytes.as_deref().map(Digest::of) != Some(hash) {
+        return Err(Error::malformed(at, "the module does not match its hash"));
+    }
+    Ok(module)
+}
+
+fn decode_segments(r: &mut Reader<'_>) -> Result<Vec<u32>, Error> {
+    let mut previous = None;
+    r.list(
+        |limits| &mut limits.segments,
+        "dropped segments",
+        |r| {
+            let at = r.at();
+            let index = r.u32("a segment index")?;
+            r.rule(at, rules::ascending(previous.replace(index), index))?;
+            Ok(index)
+        },
+    )
+}

@@ -1,0 +1,218 @@
+//! The header: what a reader wants to know before it reads the bulk.
+
+use std::io::Read;
+
+use super::reader::Reader;
+use super::rules::sorted_names;
+use super::writer::Writer;
+use super::{
+    Digest, Entry, Error, Limits, PauseReason, Snapshot, Status, TrapFrame, decode, rules, value,
+};
+
+/// The first part of a snapshot, with the meanings of the fields of [`Snapshot`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    /// BLAKE3 of the original module's bytes.
+    pub module_hash: Digest,
+    /// Length of the original module in bytes.
+    pub module_size: u64,
+    /// Version of the cost table by which steps are counted.
+    pub cost_table: u32,
+    /// Digest of the snapshot before this one.
+    pub parent: Option<Digest>,
+    /// Steps executed so far.
+    pub steps_used: u64,
+    /// Steps granted minus steps used.
+    pub balance: i64,
+    /// Whether and why the tasklet stands still.
+    pub status: Status,
+    /// What was started.
+    pub entry: Entry,
+    /// Labels, sorted.
+    pub labels: Vec<(String, String)>,
+}
+
+impl Header {
+    /// Reads only the header, for listings: some hundred bytes instead of all.
+    ///
+    /// The digest is at the other end, so what this returns is *unverified*;
+    /// show it, do not act on it. More of `input` than the header may be consumed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshot::read_from`], as far as it reads.
+    pub fn read_from(input: &mut impl Read, limits: &Limits) -> Result<Header, Error> {
+        let mut reader = Reader::new(input, limits);
+        decode::prelude(&mut reader)?;
+        decode_header(&mut reader)
+    }
+}
+
+pub(super) fn encode_header(snapshot: &Snapshot<'_>, w: &mut Writer<'_>) -> Result<(), Error> {
+    w.map(8)?;
+    w.text("entry")?;
+    encode_entry(&snapshot.entry, w)?;
+    w.text("labels")?;
+    w.map(snapshot.labels.len())?;
+    for (name, text) in sorted_names(&snapshot.labels) {
+        w.text(name)?;
+        w.text(text)?;
+    }
+    w.text("module")?;
+    w.map(2)?;
+    w.text("hash")?;
+    w.bytes(&snapshot.module.hash.0)?;
+    w.text("size")?;
+    w.unsigned(snapshot.module.size)?;
+    w.text("parent")?;
+    match snapshot.parent {
+        Some(parent) => w.bytes(&parent.0)?,
+        None => w.null()?,
+    }
+    w.text("status")?;
+    encode_status(&snapshot.status, w)?;
+    w.text("balance")?;
+    w.integer(snapshot.balance)?;
+    w.text("cost-table")?;
+    w.unsigned(snapshot.cost_table)?;
+    w.text("steps-used")?;
+    w.unsigned(snapshot.steps_used)
+}
+
+pub(super) fn decode_header(r: &mut Reader<'_>) -> Result<Header, Error> {
+    let mut map = r.map("the header")?;
+    r.key(&mut map, "entry")?;
+    let entry = decode_entry(r)?;
+    r.key(&mut map, "labels")?;
+    let labels = decode_labels(r)?;
+    r.key(&mut map, "module")?;
+    let mut module = r.map("a module")?;
+    r.key(&mut module, "hash")?;
+    let module_hash = Digest(r.bytes("a module hash")?);
+    r.key(&mut module, "size")?;
+    let module_size = r.unsigned("a module size")?;
+    r.end(module)?;
+    r.key(&mut map, "parent")?;
+    let parent = if r.null()? { None } else { Some(Digest(r.bytes("a parent digest")?)) };
+    r.key(&mut map, "status")?;
+    let status = decode_status(r)?;
+    r.key(&mut map, "balance")?;
+    let balance = r.integer("a balance")?;
+    r.key(&mut map, "cost-table")?;
+    let cost_table = r.u32("a cost table version")?;
+    r.key(&mut map, "steps-used")?;
+    let steps_used = r.unsigned("a number of steps")?;
+    r.end(map)?;
+    Ok(Header {
+        module_hash,
+        module_size,
+        cost_table,
+        parent,
+        steps_used,
+        balance,
+        status,
+        entry,
+        labels,
+    })
+}
+
+fn decode_labels(r: &mut Reader<'_>) -> Result<Vec<(String, String)>, Error> {
+    let mut previous: Option<String> = None;
+    r.pairs(
+        |limits| &mut limits.labels,
+        "labels",
+        |r| {
+            let at = r.at();
+            let name = r.text("a label's name")?;
+            r.rule(at, rules::names_ascending(previous.as_deref(), &name))?;
+            previous = Some(name.clone());
+            Ok((name, r.text("a label's text")?))
+        },
+    )
+}
+
+fn encode_entry(entry: &Entry, w: &mut Writer<'_>) -> Result<(), Error> {
+    w.map(2)?;
+    w.text("args")?;
+    value::encode_list(&entry.args, w)?;
+    w.text("export")?;
+    w.text(&entry.export)
+}
+
+fn decode_entry(r: &mut Reader<'_>) -> Result<Entry, Error> {
+    let mut map = r.map("an entry")?;
+    r.key(&mut map, "args")?;
+    let args = value::decode_list(r, "arguments")?;
+    r.key(&mut map, "export")?;
+    let export = r.text("an export's name")?;
+    r.end(map)?;
+    Ok(Entry { export, args })
+}
+
+fn encode_status(status: &Status, w: &mut Writer<'_>) -> Result<(), Error> {
+    match status {
+        Status::Paused { reason } => {
+            w.array(2)?;
+            w.text("paused")?;
+            w.text(match reason {
+                PauseReason::OutOfBudget => "out-of-budget",
+                PauseReason::Requested => "requested",
+                PauseReason::Waiting => "waiting",
+            })
+        }
+        Status::Finished { results } => {
+            w.array(2)?;
+            w.text("finished")?;
+            value::encode_list(results, w)
+        }
+        Status::Exited { code } => {
+            w.array(2)?;
+            w.text("exited")?;
+            w.unsigned(*code)
+        }
+        Status::Trapped { message, backtrace } => {
+            w.array(3)?;
+            w.text("trapped")?;
+            w.text(message)?;
+            w.array(backtrace.len())?;
+            for frame in backtrace {
+                w.array(2)?;
+                w.unsigned(frame.function)?;
+                w.index_or_null(frame.offset)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn decode_status(r: &mut Reader<'_>) -> Result<Status, Error> {
+    let at = r.at();
+    let (status, parts) = r.choice("a status")?;
+    Ok(match (status.as_str(), parts) {
+        ("paused", 1) => Status::Paused { reason: decode_reason(r)? },
+        ("finished", 1) => Status::Finished { results: value::decode_list(r, "results")? },
+        ("exited", 1) => Status::Exited { code: r.u32("an exit code")? },
+        ("trapped", 2) => Status::Trapped {
+            message: r.text("a trap's message")?,
+            backtrace: r.list(|limits| &mut limits.frames, "a backtrace", decode_trap_frame)?,
+        },
+        _ => return Err(Error::malformed(at, "unknown kind of status")),
+    })
+}
+
+fn decode_reason(r: &mut Reader<'_>) -> Result<PauseReason, Error> {
+    let at = r.at();
+    Ok(match r.text("a reason")?.as_str() {
+        "out-of-budget" => PauseReason::OutOfBudget,
+        "requested" => PauseReason::Requested,
+        "waiting" => PauseReason::Waiting,
+        _ => return Err(Error::malformed(at, "unknown reason of a pause")),
+    })
+}
+
+fn decode_trap_frame(r: &mut Reader<'_>) -> Result<TrapFrame, Error> {
+    r.tuple(2, "a line of a backtrace")?;
+    let function = r.u32("a function index")?;
+    let offset = r.index_or_null("a byte offset")?;
+    Ok(TrapFrame { function, offset })
+}

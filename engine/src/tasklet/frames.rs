@@ -1,0 +1,258 @@
+//! The frame memory: walking, reading and writing the continuation.
+//!
+//! `tasklet_instrumenter::abi` describes the layout. Generated code writes frames; the engine
+//! writes the first frame of a call, and all frames when a snapshot is loaded.
+
+use tasklet_instrumenter::{Field, Metadata, Place, Point, PointKind, ValType, abi};
+use wasmtime::{Ref, Val};
+
+use crate::error::Error;
+use crate::state::Context;
+use crate::trap::TrapFrame;
+use crate::value::{self, Value};
+
+const FRAME_BYTES_MAX: u64 = abi::limits::FRAME_PAGES_MAX << 16;
+
+/// Where a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawFrame {
+    /// Its first byte in the frame memory.
+    pub(crate) start: u32,
+    /// Its first element in the shadow table.
+    pub(crate) references: u32,
+    /// Its resume point, an index into the metadata that is in bounds.
+    pub(crate) point: u32,
+}
+
+/// The frames of the continuation, innermost first.
+pub(crate) fn walk(store: &mut impl Context) -> Result<Vec<RawFrame>, Error> {
+    let (exports, metadata) = (store.exports(), store.metadata());
+    let mut end = store.u32_global(exports.sp);
+    let mut references = store.u32_global(exports.ref_sp);
+    let bytes = exports.frames.data(&*store);
+    let mut frames = Vec::new();
+    while end > metadata.frames_base {
+        let frame = frame_below(bytes, &metadata, end, references);
+        let frame = frame.ok_or_else(|| Error::internal(format!("no frame below {end:#x}")))?;
+        (end, references) = (frame.start, frame.references);
+        frames.push(frame);
+    }
+    Ok(frames)
+}
+
+fn frame_below(bytes: &[u8], metadata: &Metadata, end: u32, references: u32) -> Option<RawFrame> {
+    let trailer_start = end.checked_sub(abi::TRAILER_BYTES)?;
+    let word = |at: u32| {
+        let at = (trailer_start + at) as usize;
+        Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+    };
+    let (point, size) = (word(0)?, word(12)?);
+    let known = metadata.points.get(point as usize)?;
+    let start = end.checked_sub(size).filter(|&start| start >= metadata.frames_base)?;
+    if size < known.frame_bytes || size < abi::TRAILER_BYTES {
+        return None;
+    }
+    Some(RawFrame { start, references: references.checked_sub(word(4)?)?, point })
+}
+
+/// Steps charged for code that paused frames have still to run.
+pub(crate) fn prepaid(store: &mut impl Context) -> Result<u64, Error> {
+    let frames = walk(store)?;
+    let metadata = store.metadata();
+    Ok(frames.iter().map(|frame| metadata.points[frame.point as usize].prepaid).sum())
+}
+
+/// The continuation as lines of a backtrace, innermost first.
+pub(crate) fn paused_frames(store: &mut impl Context) -> Result<Vec<TrapFrame>, Error> {
+    let frames = walk(store)?;
+    let metadata = store.metadata();
+    let line = |frame: &RawFrame| {
+        let point = &metadata.points[frame.point as usize];
+        let offset = (point.kind != PointKind::Import).then_some(point.offset);
+        TrapFrame::of(&metadata, point.function, offset)
+    };
+    Ok(frames.iter().map(line).collect())
+}
+
+/// The live values of a frame.
+pub(crate) fn read(
+    store: &mut impl Context,
+    frame: &RawFrame,
+) -> Result<Vec<(Place, Value)>, Error> {
+    let (exports, metadata) = (store.exports(), store.metadata());
+    let fields = &metadata.points[frame.point as usize].fields;
+    fields
+        .iter()
+        .map(|field| {
+            let value = match field.ty {
+                ValType::FuncRef => read_reference(store, frame.references + field.at)?,
+                _ => read_plain(exports.frames.data(&*store), frame.start, field)
+                    .ok_or_else(|| Error::internal("a frame ends beyond its memory"))?,
+            };
+            Ok((field.place, value))
+        })
+        .collect()
+}
+
+fn read_plain(bytes: &[u8], start: u32, field: &Field) -> Option<Value> {
+    read_value(bytes, start as usize + field.at as usize, field.ty)
+}
+
+/// The value of a type other than `funcref` at some place in the frame memory.
+fn read_value(bytes: &[u8], at: usize, ty: ValType) -> Option<Value> {
+    fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+        bytes.get(at..)?.first_chunk().copied()
+    }
+    Some(match ty {
+        ValType::I32 => Value::I32(i32::from_le_bytes(array(bytes, at)?)),
+        ValType::I64 => Value::I64(i64::from_le_bytes(array(bytes, at)?)),
+        ValType::F32 => Value::F32(u32::from_le_bytes(array(bytes, at)?)),
+        ValType::F64 => Value::F64(u64::from_le_bytes(array(bytes, at)?)),
+        ValType::V128 => Value::V128(u128::from_le_bytes(array(bytes, at)?)),
+        ValType::FuncRef => return None,
+    })
+}
+
+fn read_reference(store: &mut impl Context, element: u32) -> Result<Value, Error> {
+    let exports = store.exports();
+    match exports.refs.get(&mut *store, u64::from(element)) {
+        Some(Ref::Func(function)) => value::from_wasm(store, &Val::FuncRef(function)),
+        _ => Err(Error::internal("a reference is beyond the shadow table")),
+    }
+}
+
+/// The results of the call that returned last.
+pub(crate) fn results(store: &mut impl Context, function: u32) -> Result<Vec<Value>, Error> {
+    let (exports, metadata) = (store.exports(), store.metadata());
+    let ty = metadata.type_of(function).ok_or_else(|| Error::internal("an unknown function"))?;
+    (0u32..)
+        .zip(&ty.results)
+        .map(|(index, &ty)| match ty {
+            ValType::FuncRef => read_reference(store, index),
+            _ => {
+                let at = index as usize * abi::RESULT_BYTES as usize;
+                read_value(exports.frames.data(&*store), at, ty)
+                    .ok_or_else(|| Error::internal("the result area is beyond its memory"))
+            }
+        })
+        .collect()
+}
+
+/// Makes room for frames of that many bytes and references above the continuation.
+pub(crate) fn grow_for(store: &mut impl Context, bytes: u64, references: u64) -> Result<(), Error> {
+    let exports = store.exports();
+    let end = u64::from(store.u32_global(exports.sp)).saturating_add(bytes);
+    if end > FRAME_BYTES_MAX {
+        return Err(Error::limit(format!("a continuation of {end} bytes")));
+    }
+    let ref_end = u64::from(store.u32_global(exports.ref_sp)).saturating_add(references);
+    if ref_end > abi::limits::REFS_MAX {
+        return Err(Error::limit(format!("a continuation of {ref_end} references")));
+    }
+    let pages = end.div_ceil(1 << 16).saturating_sub(exports.frames.size(&*store));
+    let elements = ref_end.saturating_sub(exports.refs.size(&*store));
+    store.as_context_mut().data_mut().limiter.own = true;
+    let mut grown = Ok(());
+    if pages > 0 {
+        grown = exports.frames.grow(&mut *store, pages).map(drop);
+    }
+    if elements > 0 && grown.is_ok() {
+        grown = exports.refs.grow(&mut *store, elements, Ref::Func(None)).map(drop);
+    }
+    store.as_context_mut().data_mut().limiter.own = false;
+    grown.map_err(|error| Error::limit(format!("a continuation of {end} bytes: {error}")))
+}
+
+/// Makes room for all that one slice can spill: a whole native stack, once as it is written and
+/// once as it is put in order. Generated code then never grows these itself, which the limiter
+/// could not tell from the guest growing its own.
+pub(crate) fn reserve(store: &mut impl Context, references: bool) -> Result<(), Error> {
+    let exports = store.exports();
+    let sp = u64::from(store.u32_global(exports.sp));
+    let once = u64::from(abi::limits::FRAME_PAGES_RESERVE) << 16;
+    if sp + once > FRAME_BYTES_MAX {
+        return Err(Error::limit(format!("a continuation of {sp} bytes")));
+    }
+    let ref_sp = u64::from(store.u32_global(exports.ref_sp));
+    let refs_once = if references { u64::from(abi::limits::REFS_RESERVE) } else { 0 };
+    let bytes = (2 * once + (1 << 16)).min(FRAME_BYTES_MAX - sp);
+    grow_for(store, bytes, (2 * refs_once).min(abi::limits::REFS_MAX.saturating_sub(ref_sp)))
+}
+
+/// Puts a frame on top of the continuation, for which there must be room.
+pub(crate) fn push_frame(
+    store: &mut impl Context,
+    index: u32,
+    mut value: impl FnMut(&Field) -> Value,
+) -> Result<(), Error> {
+    let (exports, metadata) = (store.exports(), store.metadata());
+    let point = &metadata.points[index as usize];
+    let start = store.u32_global(exports.sp);
+    let references = store.u32_global(exports.ref_sp);
+    let mut frame = vec![0; point.frame_bytes as usize];
+    for field in &point.fields {
+        let value = value(field);
+        if field.ty == ValType::FuncRef {
+            let Val::FuncRef(function) = value::to_wasm(store, value)? else {
+                return Err(Error::internal("a reference field without a reference"));
+            };
+            let element = u64::from(references + field.at);
+            let set = exports.refs.set(&mut *store, element, Ref::Func(function));
+            set.map_err(Error::internal)?;
+        } else {
+            write_plain(&mut frame, field.at as usize, value)
+                .ok_or_else(|| Error::internal("a field beyond its frame"))?;
+        }
+    }
+    let trailer = [index, point.references(), slot(&metadata, point)?, point.frame_bytes];
+    let trailer_start = frame.len() - abi::TRAILER_BYTES as usize;
+    for (word, bytes) in trailer.iter().zip(frame[trailer_start..].chunks_exact_mut(4)) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    let written = exports.frames.write(&mut *store, start as usize, &frame);
+    written.map_err(|_| Error::internal("no room was made for a frame"))?;
+    store.set_global(exports.sp, (start + point.frame_bytes) as i32)?;
+    store.set_global(exports.ref_sp, (references + point.references()) as i32)
+}
+
+fn slot(metadata: &Metadata, point: &Point) -> Result<u32, Error> {
+    let slot = metadata.functions.get(point.function as usize).and_then(|info| info.slot);
+    slot.ok_or_else(|| Error::internal(format!("function {} cannot be resumed", point.function)))
+}
+
+fn write_plain(frame: &mut [u8], at: usize, value: Value) -> Option<()> {
+    let mut put = |bytes: &[u8]| {
+        frame.get_mut(at..at + bytes.len())?.copy_from_slice(bytes);
+        Some(())
+    };
+    match value {
+        Value::I32(value) => put(&value.to_le_bytes()),
+        Value::I64(value) => put(&value.to_le_bytes()),
+        Value::F32(bits) => put(&bits.to_le_bytes()),
+        Value::F64(bits) => put(&bits.to_le_bytes()),
+        Value::V128(bits) => put(&bits.to_le_bytes()),
+        Value::FuncRef(_) => None,
+    }
+}
+
+/// Begins a call, whose argument types are known to fit: pushes the function's first frame.
+pub(crate) fn push_call(
+    store: &mut impl Context,
+    function: u32,
+    args: &[Value],
+) -> Result<(), Error> {
+    let metadata = store.metadata();
+    let info = (metadata.functions.get(function as usize))
+        .filter(|info| info.points > 0)
+        .ok_or_else(|| Error::internal(format!("function {function} cannot be entered")))?;
+    let point = metadata.points.get(info.first_point as usize);
+    let point = point.ok_or_else(|| Error::internal("a point beyond the metadata"))?;
+    grow_for(store, u64::from(point.frame_bytes), u64::from(point.references()))?;
+    push_frame(store, info.first_point, |field| {
+        let argument = match field.place {
+            Place::Local(index) => args.get(index as usize).copied(),
+            Place::Operand(_) => None,
+        };
+        argument.unwrap_or(Value::zero(field.ty))
+    })
+}

@@ -1,0 +1,183 @@
+//! Running: slices of fuel, and what ends them.
+
+use tasklet_instrumenter::abi;
+
+use super::{Outcome, Status, Tasklet, frames};
+use crate::error::Error;
+use crate::snapshot::PauseReason;
+use crate::state::{self, Context, Meter};
+use crate::trap::{self, Ended, Trap, TrapKind};
+use crate::value::Value;
+use crate::wasi::Wait;
+
+/// The budget that never ends.
+const UNLIMITED: u64 = u64::MAX;
+
+/// Why generated code returned.
+enum Stop {
+    Budget,
+    Wait(Wait),
+    Exit(u32),
+    Finished(Vec<Value>),
+    Trap(Trap),
+}
+
+impl Tasklet {
+    /// Goes on for as many steps as the budget and the balance pay; `u64::MAX` is without end.
+    ///
+    /// Whatever the budgets are, the guest does the same: a budget split in two ends at the same
+    /// place. What is left when the budget ends is carried over as balance. If something else ends
+    /// the run, unspent budget is returned: no credit is carried.
+    ///
+    /// Running a tasklet that has ended returns its outcome again.
+    ///
+    /// # Errors
+    /// [`Error::Internal`], [`Error::Limit`] when there is no room for the first frame of a call,
+    /// [`Error::Unsupported`] when the results hold a reference to no function of the module. What
+    /// goes wrong in the guest is [`Outcome::Trapped`].
+    pub fn run(&mut self, budget: u64) -> Result<Outcome, Error> {
+        if let Some(outcome) = self.status.ended() {
+            return Ok(outcome);
+        }
+        self.waiting = None;
+        let most = self.module.engine().options().slice_steps.clamp(1, abi::FUEL_MAX as u64);
+        let mut remaining = budget;
+        loop {
+            if self.store.data().shared.take_interrupt() {
+                self.return_unspent(remaining);
+                self.status = Status::Paused(PauseReason::Requested);
+                return Ok(Outcome::Interrupted);
+            }
+            // Where a slice ends within the budget makes no difference, because its balance is
+            // carried into the next. This only bounds the time between two looks at the flag.
+            let steps = remaining.min(most);
+            if budget != UNLIMITED {
+                remaining -= steps;
+            }
+            match self.slice(steps)? {
+                Stop::Budget if remaining > 0 => {}
+                Stop::Budget => {
+                    self.status = Status::Paused(PauseReason::OutOfBudget);
+                    return Ok(Outcome::OutOfBudget);
+                }
+                stop => return self.stopped(stop, remaining),
+            }
+        }
+    }
+
+    fn stopped(&mut self, stop: Stop, remaining: u64) -> Result<Outcome, Error> {
+        let status = match stop {
+            Stop::Budget => Status::Paused(PauseReason::OutOfBudget),
+            Stop::Wait(wait) => {
+                self.return_unspent(remaining);
+                self.status = Status::Paused(PauseReason::Waiting);
+                self.waiting = Some(wait.clone());
+                return Ok(Outcome::Waiting(wait));
+            }
+            Stop::Finished(results) => Status::Finished(results),
+            Stop::Exit(code) => Status::Exited(code),
+            Stop::Trap(trap) => Status::Trapped(trap),
+        };
+        self.discard_frames()?;
+        self.return_unspent(remaining);
+        let outcome = status.ended().unwrap_or(Outcome::OutOfBudget);
+        self.status = status;
+        Ok(outcome)
+    }
+
+    /// Gives back what the budget holds beyond debts.
+    fn return_unspent(&mut self, remaining: u64) {
+        self.fuel = self.fuel.saturating_add_unsigned(remaining).min(0);
+    }
+
+    /// Drops the continuation of an ended tasklet, once what it had prepaid is known.
+    fn discard_frames(&mut self) -> Result<(), Error> {
+        // After a trap the frames may be in disorder; the count then is the last one known.
+        let prepaid = frames::prepaid(&mut self.store).unwrap_or(0);
+        self.charged = self.charged.saturating_sub(prepaid);
+        self.fuel = self.fuel.saturating_add_unsigned(prepaid);
+        self.queue.clear();
+        let metadata = self.store.metadata();
+        self.store.set_global(self.exports.sp, metadata.frames_base as i32)?;
+        self.store.set_global(self.exports.ref_sp, metadata.refs_base as i32)
+    }
+
+    /// Runs with that many more steps and settles the account.
+    fn slice(&mut self, steps: u64) -> Result<Stop, Error> {
+        let fuel = self.fuel.saturating_add_unsigned(steps);
+        // Generated code would take such a debt for a sentinel. It could not run anyway.
+        if fuel < abi::DEBT_FLOOR {
+            self.fuel = fuel;
+            return Ok(Stop::Budget);
+        }
+        if frames::reserve(&mut self.store, self.references).is_err() {
+            return Ok(Stop::Trap(self.too_deep()));
+        }
+        self.store.data_mut().meter = Meter { charged: self.charged, fuel };
+        self.store.write_fuel(fuel)?;
+        let stop = loop {
+            if let Some(stop) = self.resume()? {
+                break stop;
+            }
+        };
+        let debt = self.store.i64_global(self.exports.debt);
+        self.store.set_global(self.exports.debt, 0i64)?;
+        let left = match self.store.data_mut().pause.take() {
+            Some(pause) => pause.fuel,
+            None => self.store.read_fuel(),
+        };
+        // Only a trap can leave a sentinel here: then nothing is known of the slice.
+        let left = if left < abi::SENTINEL_LIMIT { fuel } else { left } - debt;
+        self.charged = self.charged.saturating_add_signed(fuel - left);
+        self.fuel = left;
+        Ok(stop)
+    }
+
+    /// Runs the continuation; `None` if it came to its end and another call was begun.
+    fn resume(&mut self) -> Result<Option<Stop>, Error> {
+        let returned = self.exports.run.call(&mut self.store, ());
+        Ok(Some(match returned {
+            Ok(abi::RUN_FINISHED) => {
+                let Some(next) = self.queue.pop_front() else {
+                    return Ok(Some(Stop::Finished(frames::results(
+                        &mut self.store,
+                        self.current,
+                    )?)));
+                };
+                self.current = next.function;
+                frames::push_call(&mut self.store, next.function, &next.args)?;
+                return Ok(None);
+            }
+            Ok(abi::RUN_PAUSED) => match &self.store.data().pause {
+                None => Stop::Budget,
+                Some(state::Pause { reason: state::PauseReason::Exit(code), .. }) => {
+                    Stop::Exit(*code)
+                }
+                Some(state::Pause { reason: state::PauseReason::Wait(wait), .. }) => {
+                    Stop::Wait(wait.clone())
+                }
+            },
+            Ok(other) => return Err(Error::internal(format!("`run` returned {other}"))),
+            Err(error) => self.trapped(&error),
+        }))
+    }
+
+    /// What calls nested deeper than the frame memory can hold end with.
+    fn too_deep(&mut self) -> Trap {
+        let backtrace = frames::paused_frames(&mut self.store).unwrap_or_default();
+        let kind = TrapKind::StackOverflow;
+        Trap { kind, message: kind.text().to_string(), backtrace }
+    }
+
+    fn trapped(&mut self, error: &wasmtime::Error) -> Stop {
+        // Whatever was on the native stack is gone.
+        self.store.data_mut().depth = 0;
+        if let Some(Ended::Exit(code)) = error.downcast_ref() {
+            return Stop::Exit(*code);
+        }
+        let mut trap = trap::translate(self.module.metadata(), error);
+        // Only the frames resumed in this slice were on the native stack; below them are these.
+        trap.backtrace.extend(frames::paused_frames(&mut self.store).unwrap_or_default());
+        Stop::Trap(trap)
+    }
+}

@@ -1,0 +1,142 @@
+//! The beginning of a tasklet.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use wasmtime::{Instance, Store};
+
+use super::{Entry, Shared, Status, Tasklet, holds_references, push_call};
+use crate::error::Error;
+use crate::host::{self, Host};
+use crate::limits::{CALLBACK_STEPS_MAX, Limiter, Limits};
+use crate::module::Module;
+use crate::snapshot::{self, PauseReason, PendingCall};
+use crate::state::{Exports, Meter, State};
+use crate::value::{self, Value};
+use crate::wasi::Wasi;
+
+impl Tasklet {
+    /// Makes a tasklet that stands before its first instruction: that of the module's start
+    /// function if it has one, else of the entry.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchExport`] and [`Error::Arguments`] when the entry does not fit,
+    /// [`Error::UnknownImport`] and [`Error::ImportType`] when the host does not,
+    /// [`Error::Limit`], [`Error::Wasi`], and [`Error::Instantiate`] when the module's own
+    /// segments are out of bounds.
+    pub fn spawn(module: &Module, host: Host, entry: Entry) -> Result<Tasklet, Error> {
+        let (entry, call) = resolve(module, entry)?;
+        let metadata = module.metadata();
+        let mut queue: VecDeque<PendingCall> = VecDeque::new();
+        queue.extend(metadata.start.map(|function| PendingCall { function, args: Vec::new() }));
+        queue.extend(initializer(module, &entry));
+        queue.push_back(call);
+        let Host { functions, wasi, limits, user } = host;
+        let wasi = wasi.map(|setup| setup.begin()).transpose()?;
+        let (mut store, exports) = instantiate(module, &functions, wasi, limits, user)?;
+        let first = queue.pop_front().expect("the entry was just put there");
+        push_call(&mut store, first.function, &first.args)?;
+        Ok(Tasklet {
+            module: module.clone(),
+            store,
+            exports,
+            entry,
+            queue,
+            current: first.function,
+            status: Status::Paused(PauseReason::Requested),
+            references: holds_references(module),
+            waiting: None,
+            charged: 0,
+            fuel: 0,
+            parent: None,
+        })
+    }
+}
+
+fn resolve(module: &Module, entry: Entry) -> Result<(snapshot::Entry, PendingCall), Error> {
+    let (name, args) = match entry {
+        Entry::Command => ("_start".to_string(), Vec::new()),
+        Entry::Invoke { name, args } => (name, args),
+    };
+    let metadata = module.metadata();
+    let export = metadata.exports.iter().find(|export| export.name == name);
+    let found =
+        export.and_then(|export| Some((export.function, metadata.type_of(export.function)?)));
+    let Some((function, ty)) = found else {
+        return Err(Error::NoSuchExport { name });
+    };
+    if !value::have_types(&args, &ty.params) {
+        return Err(Error::Arguments {
+            function: name,
+            expected: value::list(ty.params.iter().copied()),
+            found: value::list(args.iter().map(Value::ty)),
+        });
+    }
+    let call = PendingCall { function, args: args.clone() };
+    Ok((snapshot::Entry { export: name, args }, call))
+}
+
+/// What a reactor wants called before anything else.
+fn initializer(module: &Module, entry: &snapshot::Entry) -> Option<PendingCall> {
+    const NAME: &str = "_initialize";
+    if entry.export == "_start" || entry.export == NAME {
+        return None;
+    }
+    let metadata = module.metadata();
+    let function = metadata.exports.iter().find(|export| export.name == NAME)?.function;
+    let ty = metadata.type_of(function)?;
+    let plain = ty.params.is_empty() && ty.results.is_empty();
+    plain.then(|| PendingCall { function, args: Vec::new() })
+}
+
+/// Makes the instance, without running anything.
+pub(crate) fn instantiate(
+    module: &Module,
+    functions: &std::collections::HashMap<(String, String), host::HostFunction>,
+    wasi: Option<Wasi>,
+    mut limits: Limits,
+    user: Box<dyn std::any::Any + Send + Sync>,
+) -> Result<(Store<State>, Arc<Exports>), Error> {
+    check_limits(module, &limits)?;
+    limits.callback_steps = limits.callback_steps.min(CALLBACK_STEPS_MAX);
+    let metadata = module.shared_metadata();
+    let state = State {
+        // The module's own memories and tables have been checked already.
+        limiter: Limiter { limits, own: true },
+        exports: None,
+        functions: None,
+        wasi,
+        user,
+        shared: Arc::new(Shared::new(metadata.clone())),
+        meter: Meter::default(),
+        depth: 0,
+        pause: None,
+        metadata,
+    };
+    let refused = |error: wasmtime::Error| Error::Instantiate(error.into_boxed_dyn_error());
+    let mut store = Store::try_new(module.engine().wasmtime(), state).map_err(refused)?;
+    store.limiter(|state| &mut state.limiter);
+    let imports = host::link(&mut store, module, functions)?;
+    let instance = Instance::new(&mut store, module.compiled(), &imports).map_err(refused)?;
+    let exports = Arc::new(Exports::find(&mut store, &instance, module.metadata())?);
+    let state = store.data_mut();
+    state.exports = Some(exports.clone());
+    state.limiter.own = false;
+    Ok((store, exports))
+}
+
+fn check_limits(module: &Module, limits: &Limits) -> Result<(), Error> {
+    for memory in &module.metadata().memories {
+        if memory.pages > limits.memory_bytes >> 16 {
+            let (index, pages) = (memory.index, memory.pages);
+            return Err(Error::limit(format!("memory {index} begins with {pages} pages")));
+        }
+    }
+    for table in &module.metadata().tables {
+        if table.elements > limits.table_elements {
+            let (index, elements) = (table.index, table.elements);
+            return Err(Error::limit(format!("table {index} begins with {elements} elements")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! The guest's memory and a call's arguments, seen through checked accesses.
+
+use std::ops::Range;
+
+use crate::wasi::errno::Errno;
+use crate::wasi::limits::{IOVECS_MAX, PATH_BYTES_MAX};
+
+/// A guest's linear memory; every access outside it is `Errno::Fault`.
+pub(super) struct Memory<'a> {
+    bytes: &'a mut [u8],
+}
+
+impl<'a> Memory<'a> {
+    pub(super) fn new(bytes: &'a mut [u8]) -> Memory<'a> {
+        Memory { bytes }
+    }
+
+    /// The host's view of `len` bytes at `at`, if they are all there.
+    fn range(&self, at: u32, len: u32) -> Result<Range<usize>, Errno> {
+        let start = usize::try_from(at).map_err(|_| Errno::Fault)?;
+        let len = usize::try_from(len).map_err(|_| Errno::Fault)?;
+        let end = start.checked_add(len).ok_or(Errno::Fault)?;
+        if end > self.bytes.len() {
+            return Err(Errno::Fault);
+        }
+        Ok(start..end)
+    }
+
+    /// Fails as writing `len` bytes at `at` would. Calls check where results
+    /// go before they change anything outside the guest.
+    pub(super) fn check(&self, at: u32, len: u32) -> Result<(), Errno> {
+        self.range(at, len).map(drop)
+    }
+
+    pub(super) fn slice(&self, at: u32, len: u32) -> Result<&[u8], Errno> {
+        let range = self.range(at, len)?;
+        self.bytes.get(range).ok_or(Errno::Fault)
+    }
+
+    pub(super) fn slice_mut(&mut self, at: u32, len: u32) -> Result<&mut [u8], Errno> {
+        let range = self.range(at, len)?;
+        self.bytes.get_mut(range).ok_or(Errno::Fault)
+    }
+
+    fn read<const N: usize>(&self, at: u32) -> Result<[u8; N], Errno> {
+        let len = u32::try_from(N).map_err(|_| Errno::Fault)?;
+        self.slice(at, len)?.try_into().map_err(|_| Errno::Fault)
+    }
+
+    pub(super) fn u8(&self, at: u32) -> Result<u8, Errno> {
+        self.read(at).map(u8::from_le_bytes)
+    }
+
+    pub(super) fn u16(&self, at: u32) -> Result<u16, Errno> {
+        self.read(at).map(u16::from_le_bytes)
+    }
+
+    pub(super) fn u32(&self, at: u32) -> Result<u32, Errno> {
+        self.read(at).map(u32::from_le_bytes)
+    }
+
+    pub(super) fn u64(&self, at: u32) -> Result<u64, Errno> {
+        self.read(at).map(u64::from_le_bytes)
+    }
+
+    pub(super) fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), Errno> {
+        let len = u32::try_from(bytes.len()).map_err(|_| Errno::Fault)?;
+        self.slice_mut(at, len)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    pub(super) fn set_u32(&mut self, at: u32, value: u32) -> Result<(), Errno> {
+        self.write(at, &value.to_le_bytes())
+    }
+
+    pub(super) fn set_u64(&mut self, at: u32, value: u64) -> Result<(), Errno> {
+        self.write(at, &value.to_le_bytes())
+    }
+
+    /// A path or name handed over by the guest.
+    pub(super) fn string(&self, at: u32, len: u32) -> Result<String, Errno> {
+        let bytes = self.slice(at, len)?;
+        if bytes.len() > PATH_BYTES_MAX {
+            return Err(Errno::Nametoolong);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| Errno::Ilseq)?;
+        Ok(text.to_owned())
+    }
+
+    /// The buffers of a scattered read or gathered write, all inside memory
+    /// and together no longer than the `u32` the call reports.
+    pub(super) fn buffers(&self, at: u32, count: u32) -> Result<Vec<Buffer>, Errno> {
+        if count > IOVECS_MAX {
+            return Err(Errno::Inval);
+        }
+        let mut buffers = Vec::new();
+        let mut total = 0u32;
+        for index in 0..count {
+            let at = offset(at, index.checked_mul(8).ok_or(Errno::Fault)?)?;
+            let buffer = Buffer { at: self.u32(at)?, len: self.u32(offset(at, 4)?)? };
+            self.check(buffer.at, buffer.len)?;
+            total = total.checked_add(buffer.len).ok_or(Errno::Inval)?;
+            if buffer.len > 0 {
+                buffers.push(buffer);
+            }
+        }
+        Ok(buffers)
+    }
+}
+
+/// `at + by`, or a fault where it leaves the 32-bit address space.
+pub(super) fn offset(at: u32, by: u32) -> Result<u32, Errno> {
+    at.checked_add(by).ok_or(Errno::Fault)
+}
+
+/// One buffer of a scattered read or gathered write; never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Buffer {
+    pub at: u32,
+    pub len: u32,
+}
+
+/// One call: its arguments, the guest's memory, and when it happens.
+pub(super) struct Call<'a> {
+    args: &'a [u64],
+    pub memory: Memory<'a>,
+    /// Steps the guest was charged so far.
+    pub steps: u64,
+    /// When the call was first issued, in the guest's monotonic time; unset
+    /// until something waits for it.
+    pub since_ns: Option<u64>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(args: &'a [u64], memory: &'a mut [u8], steps: u64) -> Call<'a> {
+        Call { args, memory: Memory::new(memory), steps, since_ns: None }
+    }
+
+    /// A 64-bit argument.
+    pub(super) fn u64(&self, index: usize) -> u64 {
+        self.args.get(index).copied().unwrap_or(0)
+    }
+
+    /// A 32-bit argument. However the engine widened it, the low half counts.
+    pub(super) fn u32(&self, index: usize) -> u32 {
+        self.u64(index) as u32
+    }
+
+    /// Flags, of which only those in `all` exist.
+    pub(super) fn flags(&self, index: usize, all: u32) -> Result<u32, Errno> {
+        let flags = self.u32(index);
+        if flags & !all == 0 { Ok(flags) } else { Err(Errno::Inval) }
+    }
+
+    /// The path whose pointer and length are arguments `index` and the next.
+    pub(super) fn path(&self, index: usize) -> Result<String, Errno> {
+        self.memory.string(self.u32(index), self.u32(index + 1))
+    }
+
+    /// The buffers whose array and count are arguments `index` and the next.
+    pub(super) fn buffers(&self, index: usize) -> Result<Vec<Buffer>, Errno> {
+        self.memory.buffers(self.u32(index), self.u32(index + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accesses_are_little_endian_and_checked() {
+        let mut bytes = [0u8; 16];
+        let mut memory = Memory::new(&mut bytes);
+        memory.set_u32(4, 0x0403_0201).unwrap();
+        assert_eq!(memory.slice(4, 4).unwrap(), [1, 2, 3, 4]);
+        assert_eq!(memory.u16(5).unwrap(), 0x0302);
+        assert_eq!(memory.u64(9), Err(Errno::Fault));
+        assert_eq!(memory.set_u64(u32::MAX, 1), Err(Errno::Fault));
+        assert_eq!(memory.check(16, 0), Ok(()));
+        assert_eq!(memory.check(17, 0), Err(Errno::Fault));
+        assert_eq!(memory.check(u32::MAX, u32::MAX), Err(Errno::Fault));
+    }
+
+    #[test]
+    fn buffers_are_checked_before_use() {
+        let mut bytes = [0u8; 64];
+        let mut memory = Memory::new(&mut bytes);
+        memory.set_u32(0, 32).unwrap();
+        memory.set_u32(4, 8).unwrap();
+        memory.set_u32(8, 60).unwrap();
+        memory.set_u32(12, 0).unwrap();
+        assert_eq!(memory.buffers(0, 2), Ok(vec![Buffer { at: 32, len: 8 }]));
+        memory.set_u32(12, 5).unwrap();
+        assert_eq!(memory.buffers(0, 2), Err(Errno::Fault));
+        assert_eq!(memory.buffers(0, 1025), Err(Errno::Inval));
+        assert_eq!(memory.buffers(u32::MAX - 3, 1), Err(Errno::Fault));
+    }
+
+    #[test]
+    fn strings_are_utf8() {
+        let mut bytes = *b"abc\xff";
+        let memory = Memory::new(&mut bytes);
+        assert_eq!(memory.string(0, 3).unwrap(), "abc");
+        assert_eq!(memory.string(0, 4), Err(Errno::Ilseq));
+        assert_eq!(memory.string(2, 3), Err(Errno::Fault));
+    }
+}
