@@ -48,3 +48,8 @@ pub use snapshot::{Digest, PauseReason, Snapshot, Value};
 pub use tasklet::{Entry, FrameView, Outcome, Status, Tasklet, TaskletHandle};
 pub use tasklet_instrumenter::{FunctionType, Metadata, Place, PointKind, ValType};
 pub use trap::{Trap, TrapFrame, TrapKind};
+
+/// The README's Rust is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

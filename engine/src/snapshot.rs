@@ -6,10 +6,16 @@
 //! it. `docs/snapshot-format.md` is the specification; this module neither
 //! knows a wasm runtime nor an operating system.
 //!
-//! ```ignore
-//! let digest = snapshot.write_to(&mut file)?;
-//! let (again, same) = Snapshot::read_from(&mut input, &Limits::DEFAULT)?;
-//! assert_eq!((again, same), (snapshot, digest));
+//! ```
+//! use tasklet_engine::snapshot::{Error, Limits, Snapshot};
+//!
+//! fn copy(snapshot: Snapshot<'static>) -> Result<(), Error> {
+//!     let mut file = Vec::new();
+//!     let digest = snapshot.write_to(&mut file)?;
+//!     let (again, same) = Snapshot::read_from(&mut &file[..], &Limits::DEFAULT)?;
+//!     assert_eq!((again, same), (snapshot, digest));
+//!     Ok(())
+//! }
 //! ```
 
 use std::borrow::Cow;

@@ -11,11 +11,15 @@ use super::{PAGE_BYTES, PageData, PageRun};
 /// `initial` gives a page's initial bytes by page number; what it leaves out,
 /// the end of a page or all of it, is zero. For an image in one slice:
 ///
-/// ```ignore
-/// diff_pages(memory, |page| {
+/// ```
+/// use tasklet_engine::snapshot::{PAGE_BYTES, diff_pages};
+///
+/// let (memory, image) = (vec![1; 2 * PAGE_BYTES], vec![1; PAGE_BYTES]);
+/// let runs = diff_pages(&memory, |page| {
 ///     let rest = image.get(page as usize * PAGE_BYTES..)?;
 ///     Some(&rest[..rest.len().min(PAGE_BYTES)])
-/// })
+/// });
+/// assert_eq!((runs[0].first, runs[0].count), (1, 1));
 /// ```
 ///
 /// # Panics
