@@ -123,6 +123,9 @@ fn cache_root(mode: &CacheMode) -> Result<Option<PathBuf>, Error> {
     }
 }
 
+/// Lines of a trap's backtrace at most. Wasmtime's default of 20 hides where a recursion began.
+const BACKTRACE_FRAMES_MAX: usize = 1000;
+
 fn base_config(options: &EngineOptions) -> Config {
     let mut config = Config::new();
     config
@@ -138,6 +141,7 @@ fn base_config(options: &EngineOptions) -> Config {
         // Off by default, and what keeps the spill code out of the guest's hot code.
         .wasm_branch_hinting(true)
         .cranelift_nan_canonicalization(options.deterministic)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES_MAX))
         .max_wasm_stack(options.stack_bytes);
     config
 }

@@ -102,7 +102,7 @@ pub enum Error {
         backtrace: Vec<TrapFrame>,
     },
     /// The guest's system state cannot be set up, written down or restored.
-    #[error("cannot provide WASI")]
+    #[error("WASI")]
     Wasi(#[source] Box<WasiError>),
     /// A file could not be read or written.
     #[error("{what} {}", path.display())]

@@ -86,7 +86,7 @@ fn validate(wasm: &[u8]) -> Result<(Option<usize>, Vec<u8>), Error> {
                 func.op(offset, &op).map_err(invalid)?;
             }
             operators.finish().map_err(invalid)?;
-            if !hinter.unlikely.is_empty() {
+            if !hinter.hints.is_empty() {
                 count += 1;
                 hinter.write(index, &mut hints);
             }
@@ -111,38 +111,52 @@ fn section_start(wasm: &[u8], contents: usize) -> Option<usize> {
     })
 }
 
-/// Finds the branches that are hardly ever taken: those on the fuel being low, and the constant
-/// ones by which cold code is entered.
+/// Finds the branches to cold code and past it: those on the fuel, and the constant ones by which
+/// cold code is entered.
 #[derive(Default)]
 struct Hinter {
-    matched: u8,
-    unlikely: Vec<u32>,
+    state: Seen,
+    /// Offset in the function body, and whether the branch is likely.
+    hints: Vec<(u32, bool)>,
+}
+
+/// The end of what has been seen of `local.get $fuel; i64.const limit; i64.lt_s; if` (or `br_if`),
+/// `local.get $fuel; i64.const limit; i64.ge_s; br_if` or `i32.const 0; br_if`.
+#[derive(Default, PartialEq)]
+enum Seen {
+    #[default]
+    Nothing,
+    Fuel,
+    Limit,
+    Condition {
+        likely: bool,
+    },
 }
 
 impl Hinter {
     fn see(&mut self, op: &Operator<'_>, offset: usize, is_i64: impl Fn(u32) -> bool) {
-        // `local.get $fuel; i64.const limit; i64.lt_s; if` or `br_if`.
-        self.matched = match (self.matched, op) {
-            (_, Operator::LocalGet { local_index }) if is_i64(*local_index) => 1,
-            (_, Operator::GlobalGet { .. }) => 1,
-            (1, Operator::I64Const { value }) if *value < 1 << 32 => 2,
-            (2, Operator::I64LtS) => 3,
-            (_, Operator::I32Const { value: 1 }) => 3,
-            (3, Operator::If { .. } | Operator::BrIf { .. }) => {
-                self.unlikely.push(offset as u32);
-                0
+        self.state = match (&self.state, op) {
+            (_, Operator::LocalGet { local_index }) if is_i64(*local_index) => Seen::Fuel,
+            (_, Operator::GlobalGet { .. }) => Seen::Fuel,
+            (Seen::Fuel, Operator::I64Const { value }) if *value < 1 << 32 => Seen::Limit,
+            (Seen::Limit, Operator::I64LtS) => Seen::Condition { likely: false },
+            (Seen::Limit, Operator::I64GeS) => Seen::Condition { likely: true },
+            (_, Operator::I32Const { value: 0 }) => Seen::Condition { likely: true },
+            (Seen::Condition { likely }, Operator::If { .. } | Operator::BrIf { .. }) => {
+                self.hints.push((offset as u32, *likely));
+                Seen::Nothing
             }
-            _ => 0,
+            _ => Seen::Nothing,
         };
     }
 
     fn write(&self, function: u32, out: &mut Vec<u8>) {
         leb128(out, u64::from(function));
-        leb128(out, self.unlikely.len() as u64);
-        for offset in &self.unlikely {
+        leb128(out, self.hints.len() as u64);
+        for (offset, likely) in &self.hints {
             leb128(out, u64::from(*offset));
-            // The length of the hint, and that the branch is unlikely.
-            out.extend_from_slice(&[1, 0]);
+            // The length of the hint, and the hint.
+            out.extend_from_slice(&[1, u8::from(*likely)]);
         }
     }
 }

@@ -89,6 +89,13 @@ impl Code {
         self.binary(BinaryOp::I64LtS);
     }
 
+    /// `fuel >= limit`. The emitter gives a branch behind this the hint that it is taken.
+    pub fn fuel_suffices(&mut self, fuel: LocalId, limit: i64) {
+        self.get(fuel);
+        self.i64(limit);
+        self.binary(BinaryOp::I64GeS);
+    }
+
     /// `fuel -= charge`.
     pub fn pay(&mut self, fuel: LocalId, charge: i64) {
         if charge != 0 {

@@ -178,6 +178,28 @@ impl Rewriter<'_> {
         }
     }
 
+    /// Goes to a node if the fuel is below a limit, which is hardly ever so.
+    ///
+    /// `block; fuel >= limit; br_if 0; <node>; end` rather than an `if`: walrus writes an `else`
+    /// for every `if`, which makes one more block in the compiler.
+    pub(super) fn goto_if_below(&mut self, limit: i64, node: NodeId, out: &mut Code) {
+        match self.label(node) {
+            Some(label) => {
+                out.fuel_below(self.fuel, limit);
+                out.br_if(label);
+            }
+            None => {
+                let seq = self.sequence();
+                let mut code = Code::default();
+                code.fuel_suffices(self.fuel, limit);
+                code.br_if(seq);
+                self.tree(node, &mut code);
+                self.fill(seq, code);
+                out.push(ir::Block { seq });
+            }
+        }
+    }
+
     /// The label to branch to for a node, unless it is to be placed inline.
     pub(super) fn label(&self, node: NodeId) -> Option<InstrSeqId> {
         let needs = self.shape.labelled[node as usize] || self.opened[node as usize];

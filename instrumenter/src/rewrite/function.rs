@@ -40,7 +40,7 @@ pub(super) struct Rewriter<'a> {
     builder: FunctionBuilder,
     locals: &'a mut ModuleLocals,
     vars: Vec<Option<LocalId>>,
-    fuel: LocalId,
+    pub(super) fuel: LocalId,
     temporaries: [Option<LocalId>; 3],
     pub(super) shape: Shape,
     pub(super) opened: Vec<bool>,
@@ -141,14 +141,12 @@ impl Rewriter<'_> {
                 self.body(*block, out)
             }
             Node::Check { charge, ok, cold } => {
-                out.fuel_below(self.fuel, *charge);
-                self.goto_if(*cold, out);
+                self.goto_if_below(*charge, *cold, out);
                 out.pay(self.fuel, *charge);
                 self.goto(*ok, out)
             }
             Node::Rewind { dispatch, spill } => {
-                out.fuel_below(self.fuel, abi::SENTINEL_LIMIT);
-                self.goto_if(*dispatch, out);
+                self.goto_if_below(abi::SENTINEL_LIMIT, *dispatch, out);
                 self.goto(*spill, out)
             }
             Node::Dispatch { first, targets } => {
@@ -178,11 +176,14 @@ impl Rewriter<'_> {
     /// Writes code that never falls through such that Cranelift keeps it out of the hot code's
     /// way. Coldness does not propagate from a cold block to those behind it, so each is entered
     /// through a branch on a constant: the branch is folded away, its hint stays with the block.
-    fn cold(&mut self, code: Code, out: &mut Code) {
-        let (seq, nothing) = (self.sequence(), self.sequence());
-        self.fill(seq, code);
-        out.i32(1);
-        out.if_then(seq, nothing);
+    fn cold(&mut self, mut code: Code, out: &mut Code) {
+        let seq = self.sequence();
+        let mut entered = Code::default();
+        entered.i32(0);
+        entered.br_if(seq);
+        entered.0.append(&mut code.0);
+        self.fill(seq, entered);
+        out.push(ir::Block { seq });
         out.unreachable();
     }
 
@@ -313,8 +314,7 @@ impl Rewriter<'_> {
         self.flush(after, body.low, out);
         let spill = self.plan.call_spills[block as usize];
         if spill != NONE {
-            out.fuel_below(self.fuel, abi::SENTINEL_LIMIT);
-            self.goto_if(spill, out);
+            self.goto_if_below(abi::SENTINEL_LIMIT, spill, out);
         }
         self.goto(self.plan.entries[call.next as usize], out)
     }
@@ -379,8 +379,10 @@ impl Rewriter<'_> {
         out.unary(UnaryOp::I64ExtendUI32);
         out.binary(BinaryOp::I64Sub);
         out.set(self.fuel);
-        out.fuel_below(self.fuel, abi::DEBT_FLOOR);
+        let seq = self.sequence();
         let mut cold = Code::default();
+        cold.fuel_suffices(self.fuel, abi::DEBT_FLOOR);
+        cold.br_if(seq);
         cold.global_get(self.shared.runtime.debt);
         cold.i64(abi::DEBT_FLOOR);
         cold.get(self.fuel);
@@ -389,9 +391,8 @@ impl Rewriter<'_> {
         cold.global_set(self.shared.runtime.debt);
         cold.i64(abi::DEBT_FLOOR);
         cold.set(self.fuel);
-        let (seq, nothing) = (self.sequence(), self.sequence());
         self.fill(seq, cold);
-        out.if_then(seq, nothing);
+        out.push(ir::Block { seq });
     }
 
     fn dispatch(&mut self, first: u32, targets: &[NodeId], out: &mut Code) {
@@ -399,8 +400,10 @@ impl Rewriter<'_> {
         let mut code = Code::default();
         code.global_plus(self.shared.runtime.sp, -(abi::TRAILER_BYTES as i32));
         code.load(self.shared.runtime.frames, ValType::I32, 0);
-        code.i32((self.first_point + first) as i32);
-        code.binary(BinaryOp::I32Sub);
+        if self.first_point + first > 0 {
+            code.i32((self.first_point + first) as i32);
+            code.binary(BinaryOp::I32Sub);
+        }
         let blocks = targets
             .iter()
             .map(|target| match *target {
@@ -434,17 +437,23 @@ impl Rewriter<'_> {
             out.set(local);
         }
         if let Some(point) = load.finish {
-            self.finish(point, out);
+            self.finish(point, load, out);
         }
     }
 
     /// Takes the frame off, and takes the callee's results and the fuel.
-    fn finish(&mut self, point: u32, out: &mut Code) {
+    fn finish(&mut self, point: u32, load: &crate::plan::Load, out: &mut Code) {
         let runtime = self.shared.runtime;
         let plan = self.plan;
         let point = &plan.points[point as usize];
-        let size = (point.layout.bytes + abi::TRAILER_BYTES) as i32;
-        out.global_plus(runtime.sp, -size);
+        let size = point.layout.bytes + abi::TRAILER_BYTES;
+        if load.reach == size && !load.values.is_empty() {
+            // The values just loaded begin where the frame does.
+            let base = self.temporary(Temporary::Base);
+            out.get(base);
+        } else {
+            out.global_plus(runtime.sp, -(size as i32));
+        }
         out.global_set(runtime.sp);
         if point.layout.references > 0 {
             out.global_plus(runtime.ref_sp, -(point.layout.references as i32));
