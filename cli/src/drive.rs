@@ -1,0 +1,173 @@
+//! What running and resuming share: one slice of a tasklet, and what becomes of it.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use tasklet_engine::wasi::Output;
+use tasklet_engine::{Digest, Limits, ModuleCache, Outcome, SnapshotOptions, Tasklet};
+
+use crate::args;
+use crate::ending::{self, Ending, Saved};
+use crate::exit::Code;
+use crate::failure;
+use crate::output::{Readers, Talk, Target};
+use crate::signals;
+
+/// How far to go, and what to keep.
+#[derive(Debug)]
+pub struct Slice {
+    steps: Option<u64>,
+    /// Where the snapshot goes.
+    pub target: Option<Target>,
+    embed_module: bool,
+    use_cache: bool,
+    /// Where the report goes.
+    pub report: Option<PathBuf>,
+    /// How much is said.
+    pub talk: Talk,
+}
+
+impl Slice {
+    /// What the flags say.
+    ///
+    /// # Errors
+    /// When a file that is to be written at the end cannot be.
+    pub fn new(args: &args::Slice, no_cache: bool, talk: Talk) -> Result<Slice> {
+        let target = args.output.as_deref().map(Target::new);
+        if let Some(target) = &target {
+            target.check()?;
+        }
+        if let Some(path) = &args.report {
+            Target::File(path.clone()).check()?;
+        }
+        Ok(Slice {
+            steps: args.steps,
+            target,
+            embed_module: !args.no_embed_module,
+            use_cache: !no_cache,
+            report: args.report.clone(),
+            talk,
+        })
+    }
+
+    /// Whether standard output is the snapshot's.
+    pub fn stdout_taken(&self) -> bool {
+        self.target == Some(Target::Stdout)
+    }
+}
+
+/// What the tasklet may take.
+pub fn limits(machine: &args::Machine) -> Limits {
+    let mut limits = Limits::default();
+    limits.memory_bytes = machine.max_memory.unwrap_or(limits.memory_bytes);
+    limits
+}
+
+/// Where the guest's standard output and standard error go.
+pub fn outputs(slice: &Slice) -> (Output, Output) {
+    let stdout = match slice.stdout_taken() {
+        true => Output::stderr(),
+        // NB: only this one tells the guest that it writes to a terminal.
+        false if io::stdout().is_terminal() => Output::stdout(),
+        false => Output::new(Piped(io::stdout())),
+    };
+    (stdout, Output::stderr())
+}
+
+/// Standard output whose reader may go away.
+struct Piped(io::Stdout);
+
+impl Write for Piped {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        signals::check_pipe(self.0.write(buffer))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        signals::check_pipe(self.0.flush())
+    }
+}
+
+/// Runs the tasklet for one slice, saves it, tells what happened; the exit code. `parent` is the
+/// snapshot it comes from.
+///
+/// # Errors
+/// When it cannot be run or saved; traps are not among it.
+pub fn drive(mut tasklet: Tasklet, parent: Option<Digest>, slice: &Slice) -> Result<i32> {
+    signals::watch(tasklet.handle());
+    let before = tasklet.steps_used()?;
+    let outcome = advance(&mut tasklet, slice)?;
+    if let Outcome::Finished(results) = &outcome {
+        ending::print_results(results, slice)?;
+    }
+    let saved = save(&mut tasklet, &outcome, slice)?;
+    let steps_used = tasklet.steps_used()?;
+    let module = tasklet.module();
+    let module = (module.hash(), module.original().len() as u64);
+    let ending = Ending {
+        outcome,
+        steps_used,
+        steps_slice: steps_used.saturating_sub(before),
+        balance: tasklet.balance()?,
+        memory_bytes: tasklet.memories().iter().map(|(_, bytes)| bytes).sum(),
+        module,
+        parent,
+        saved,
+    };
+    ending::conclude(&ending, slice)
+}
+
+/// Runs until the steps are used up or the program ends. Waits are waited for: where the slice
+/// ends depends on steps alone.
+fn advance(tasklet: &mut Tasklet, slice: &Slice) -> Result<Outcome> {
+    // Waiting returns what was not spent; what has been granted says how much that is.
+    let end = slice.steps.map(|steps| tasklet.granted().saturating_add(steps));
+    loop {
+        let budget = end.map_or(u64::MAX, |end| end.saturating_sub(tasklet.granted()));
+        match tasklet.run(budget)? {
+            Outcome::Waiting(wait) => {
+                slice.talk.detail(&format!("waiting for {wait:?}"));
+                tasklet.wait();
+            }
+            outcome => return Ok(outcome),
+        }
+    }
+}
+
+/// Saves it where the flags say; `None` if it was not saved.
+fn save(tasklet: &mut Tasklet, outcome: &Outcome, slice: &Slice) -> Result<Option<Saved>> {
+    let Some(target) = &slice.target else { return Ok(None) };
+    // A trap must not cost the last state from which one can go on.
+    if matches!(outcome, Outcome::Trapped(_)) {
+        return Ok(None);
+    }
+    let mut options = SnapshotOptions::default();
+    options.embed_module = slice.embed_module;
+    if !slice.embed_module {
+        keep_module(tasklet, slice);
+    }
+    let written = target.write(Readers::Owner, |mut out| Ok(tasklet.dump(&mut out, &options)?));
+    match written {
+        Ok((digest, bytes)) => Ok(Some(Saved { target: target.clone(), digest, bytes })),
+        // Files that an ended program left open are nobody's trouble any more.
+        Err(error) if ending::is_final(outcome) && failure::code_of(&error) == Code::NotNow => {
+            slice.talk.say(&format!("not saved: {error:#}"));
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| match target {
+            Target::Stdout => "cannot save the program".to_string(),
+            Target::File(path) => format!("cannot save the program to `{}`", path.display()),
+        }),
+    }
+}
+
+/// Puts the module where `resume` will look for it.
+fn keep_module(tasklet: &Tasklet, slice: &Slice) {
+    let module = tasklet.module();
+    let kept = slice.use_cache
+        && ModuleCache::user().and_then(|cache| cache.store(module.original())).is_ok();
+    if !kept {
+        let hash = module.hash();
+        slice.talk.say(&format!("module {hash} is not in the cache: resume needs --module"));
+    }
+}
