@@ -32,9 +32,11 @@ use crate::args::{Cli, Command};
 use crate::exit::Code;
 use crate::output::Talk;
 
-/// Native stack of the thread that runs guests: the engine gives wasm 1 MiB of it, and the main
-/// thread has no more than that on some systems.
+/// Native stack of the thread that runs guests; the main thread has but 1 MiB on some systems.
 const STACK_BYTES: usize = 16 << 20;
+/// What guests get of it. Activations are larger than those of the original module, so it is more
+/// than wasmtime's 512 KiB: what does not overflow there must not overflow here.
+const GUEST_STACK_BYTES: usize = 8 << 20;
 
 fn main() {
     let cli = Cli::parse();

@@ -142,6 +142,8 @@ fn base_config(options: &EngineOptions) -> Config {
         .wasm_branch_hinting(true)
         .cranelift_nan_canonicalization(options.deterministic)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES_MAX))
+        // Unused, but wasmtime insists that it is no smaller than the next.
+        .async_stack_size(options.stack_bytes)
         .max_wasm_stack(options.stack_bytes);
     config
 }

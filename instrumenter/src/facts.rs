@@ -99,7 +99,8 @@ pub(crate) fn gather(wasm: &[u8]) -> Result<ModuleFacts, Error> {
         let valid = validator.payload(&payload).map_err(invalid)?;
         if let ValidPayload::Func(to_validate, body) = valid {
             let mut func = to_validate.into_validator(allocations);
-            bodies.push(gather_body(&mut func, &body, &facts.canonical)?);
+            let body = gather_body(&mut func, &body, &facts.canonical);
+            bodies.push(body.map_err(|e| in_function(wasm, e, func.index()))?);
             allocations = func.into_allocations();
             continue;
         }
@@ -118,6 +119,21 @@ pub(crate) fn gather(wasm: &[u8]) -> Result<ModuleFacts, Error> {
 fn invalid(error: wasmparser::BinaryReaderError) -> Error {
     Error::new(ErrorKind::Invalid, error.message())
         .at(Place { offset: Some(error.offset() as u64), ..Place::default() })
+}
+
+/// Says in which function of an invalid module an error is. The names come behind the code, so
+/// they have not been read yet.
+fn in_function(wasm: &[u8], error: Error, function: u32) -> Error {
+    let mut names =
+        ModuleFacts { function_types: vec![0; function as usize + 1], ..Default::default() };
+    for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
+        if let Payload::CustomSection(section) = payload
+            && let wasmparser::KnownCustom::Name(reader) = section.as_known()
+        {
+            gather_names(&mut names, reader);
+        }
+    }
+    names.locate(error, function)
 }
 
 fn at(error: Error, offset: usize) -> Error {

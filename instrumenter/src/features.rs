@@ -115,6 +115,9 @@ fn check_reference(ty: RefType) -> Result<ValType, Error> {
 
 /// Refuses a composite type other than a plain function type.
 pub(crate) fn check_type(ty: &wasmparser::SubType) -> Result<(), Error> {
+    if matches!(ty.composite_type.inner, CompositeInnerType::Cont(_)) {
+        return Err(refuse("stack switching", "compile the program without it"));
+    }
     if !matches!(ty.composite_type.inner, CompositeInnerType::Func(_))
         || ty.supertype_idx.is_some()
         || !ty.is_final

@@ -21,10 +21,9 @@ pub enum Clock {
     Virtual,
 }
 
-/// What the virtual clock calls now at step 0: 2000-01-01T00:00:00Z. Any
-/// fixed moment would do; this one is plainly no real one, and not 0, which
-/// programs take for "unknown".
-const VIRTUAL_EPOCH_NS: u64 = 946_684_800_000_000_000;
+/// What the virtual clock calls now at step 0: 2026-01-01T00:00:00Z. Any fixed
+/// moment would do that programs do not take for "unknown" or "long ago".
+const VIRTUAL_EPOCH_NS: u64 = 1_767_225_600_000_000_000;
 
 /// What every clock says of its resolution. NB: asking the host would put a
 /// value of the host into the guest for nothing; none is coarser than 100 ns.

@@ -102,7 +102,7 @@ fn virtual_sleeps_are_over_at_once() {
         (1, 0, 3_600_000_000_000),
         (0, 0, 5),
         (1, 1, 9_999),
-        (0, 1, 946_684_800_000_009_999),
+        (0, 1, 1_767_225_600_000_009_999),
         (1, 0, u64::MAX),
         (0, 1, u64::MAX),
     ] {
@@ -114,7 +114,7 @@ fn virtual_sleeps_are_over_at_once() {
         assert_eq!(events(&guest)[0].0, 100);
         let mut guest = guest.moved();
         assert_eq!(guest.call(Function::ClockTimeGet, &[u64::from(id), 0, 0]), 0);
-        let now = if id == 0 { guest.u64(0) - 946_684_800_000_000_000 } else { guest.u64(0) };
+        let now = if id == 0 { guest.u64(0) - 1_767_225_600_000_000_000 } else { guest.u64(0) };
         match (flags, timeout) {
             (_, u64::MAX) => {}
             (0, timeout) => assert_eq!(now, 1_000 + timeout),

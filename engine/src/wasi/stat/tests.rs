@@ -78,5 +78,5 @@ fn now_is_the_guests() {
     let file = guest.open("f", 1, BOTH, 0).unwrap();
     assert_eq!(guest.call(Function::FdFilestatSetTimes, &[file, 0, 0, 0b1010]), 0);
     assert_eq!(guest.call(Function::FdFilestatGet, &[file, 0]), 0);
-    assert_eq!(guest.u64(48), 946_684_800_000_000_077);
+    assert_eq!(guest.u64(48), 1_767_225_600_000_000_077);
 }

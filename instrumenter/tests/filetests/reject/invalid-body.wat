@@ -1,0 +1,1 @@
+(module (func $fine) (func $wrong (result i32) (i64.const 1)))
