@@ -8,8 +8,7 @@
 //! directory and path; `cap-std` keeps every path below its directory.
 //!
 //! Where preview 1 leaves room, this does as wasmtime does; the exceptions,
-//! each closer to POSIX, are: reads and writes use all their buffers, the
-//! lowest free descriptor is opened, `fd_allocate`, rights that are given up,
+//! each closer to POSIX, are: the lowest free descriptor is opened, `fd_allocate`, rights that are given up,
 //! and the synchronous flags work, CPU time is steps, and `poll_oneoff` reports
 //! a bad descriptor as an event. A pointer outside memory is `Errno::Fault`.
 

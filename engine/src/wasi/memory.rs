@@ -87,24 +87,23 @@ impl<'a> Memory<'a> {
         Ok(text.to_owned())
     }
 
-    /// The buffers of a scattered read or gathered write, all inside memory
-    /// and together no longer than the `u32` the call reports.
-    pub(super) fn buffers(&self, at: u32, count: u32) -> Result<Vec<Buffer>, Errno> {
+    /// The buffer that a scattered read or gathered write is about: the first that is not empty.
+    ///
+    /// As in wasmtime, and it is seen by the guest: its C library asks again for the rest, which
+    /// takes steps.
+    pub(super) fn buffer(&self, at: u32, count: u32) -> Result<Buffer, Errno> {
         if count > IOVECS_MAX {
             return Err(Errno::Inval);
         }
-        let mut buffers = Vec::new();
-        let mut total = 0u32;
         for index in 0..count {
             let at = offset(at, index.checked_mul(8).ok_or(Errno::Fault)?)?;
             let buffer = Buffer { at: self.u32(at)?, len: self.u32(offset(at, 4)?)? };
-            self.check(buffer.at, buffer.len)?;
-            total = total.checked_add(buffer.len).ok_or(Errno::Inval)?;
             if buffer.len > 0 {
-                buffers.push(buffer);
+                self.check(buffer.at, buffer.len)?;
+                return Ok(buffer);
             }
         }
-        Ok(buffers)
+        Ok(Buffer { at: 0, len: 0 })
     }
 }
 
@@ -113,7 +112,7 @@ pub(super) fn offset(at: u32, by: u32) -> Result<u32, Errno> {
     at.checked_add(by).ok_or(Errno::Fault)
 }
 
-/// One buffer of a scattered read or gathered write; never empty.
+/// A buffer of a scattered read or gathered write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Buffer {
     pub at: u32,
@@ -157,9 +156,9 @@ impl<'a> Call<'a> {
         self.memory.string(self.u32(index), self.u32(index + 1))
     }
 
-    /// The buffers whose array and count are arguments `index` and the next.
-    pub(super) fn buffers(&self, index: usize) -> Result<Vec<Buffer>, Errno> {
-        self.memory.buffers(self.u32(index), self.u32(index + 1))
+    /// The first buffer that is not empty of the array and count in arguments `index` and the next.
+    pub(super) fn buffer(&self, index: usize) -> Result<Buffer, Errno> {
+        self.memory.buffer(self.u32(index), self.u32(index + 1))
     }
 }
 
@@ -182,18 +181,17 @@ mod tests {
     }
 
     #[test]
-    fn buffers_are_checked_before_use() {
+    fn the_first_buffer_that_is_not_empty_is_checked() {
         let mut bytes = [0u8; 64];
         let mut memory = Memory::new(&mut bytes);
-        memory.set_u32(0, 32).unwrap();
-        memory.set_u32(4, 8).unwrap();
-        memory.set_u32(8, 60).unwrap();
-        memory.set_u32(12, 0).unwrap();
-        assert_eq!(memory.buffers(0, 2), Ok(vec![Buffer { at: 32, len: 8 }]));
-        memory.set_u32(12, 5).unwrap();
-        assert_eq!(memory.buffers(0, 2), Err(Errno::Fault));
-        assert_eq!(memory.buffers(0, 1025), Err(Errno::Inval));
-        assert_eq!(memory.buffers(u32::MAX - 3, 1), Err(Errno::Fault));
+        for (at, word) in [(0, 60), (4, 0), (8, 32), (12, 8), (16, 60), (20, 5)] {
+            memory.set_u32(at, word).unwrap();
+        }
+        assert_eq!(memory.buffer(0, 1), Ok(Buffer { at: 0, len: 0 }));
+        assert_eq!(memory.buffer(0, 3), Ok(Buffer { at: 32, len: 8 }));
+        assert_eq!(memory.buffer(16, 1), Err(Errno::Fault));
+        assert_eq!(memory.buffer(0, 1025), Err(Errno::Inval));
+        assert_eq!(memory.buffer(u32::MAX - 3, 1), Err(Errno::Fault));
     }
 
     #[test]

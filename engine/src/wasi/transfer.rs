@@ -9,7 +9,7 @@ use crate::wasi::{Answer, DONE, Outcome, Wasi, sys};
 
 impl Wasi {
     pub(super) fn fd_read(&mut self, call: &mut Call<'_>) -> Answer {
-        let buffers = call.buffers(1)?;
+        let buffer = call.buffer(1)?;
         call.memory.check(call.u32(3), 4)?;
         let descriptor = self.fds.get_mut(call.u32(0))?;
         let required = descriptor.require(rights::FD_READ);
@@ -17,8 +17,8 @@ impl Wasi {
             Kind::Stdin => {
                 required?;
                 let nonblocking = descriptor.flags & fdflags::NONBLOCK != 0;
-                match self.read_stdin(call, &buffers)? {
-                    Some(count) => count,
+                match self.stdin.read(call.memory.slice_mut(buffer.at, buffer.len)?)? {
+                    Some(count) => count as u32,
                     None if nonblocking => return Err(Errno::Again),
                     None => {
                         return Ok(Outcome::Wait(Wait { deadline_ns: None, stdin: true }));
@@ -26,7 +26,7 @@ impl Wasi {
                 }
             }
             Kind::File(file) => {
-                let count = read_file(required, file, call, &buffers, file.offset)?;
+                let count = read_file(required, file, call, buffer, file.offset)?;
                 file.offset = file.offset.saturating_add(u64::from(count));
                 count
             }
@@ -36,36 +36,13 @@ impl Wasi {
         DONE
     }
 
-    /// Reads what is there; `None` if nothing is, but may come.
-    fn read_stdin(
-        &mut self,
-        call: &mut Call<'_>,
-        buffers: &[Buffer],
-    ) -> Result<Option<u32>, Errno> {
-        let mut total = 0;
-        for buffer in buffers {
-            let target = call.memory.slice_mut(buffer.at, buffer.len)?;
-            let count = match self.stdin.read(target) {
-                Ok(Some(count)) => count as u32,
-                Ok(None) if total == 0 => return Ok(None),
-                Err(error) if total == 0 => return Err(error),
-                Ok(None) | Err(_) => break,
-            };
-            total += count;
-            if count < buffer.len {
-                break;
-            }
-        }
-        Ok(Some(total))
-    }
-
     pub(super) fn fd_pread(&mut self, call: &mut Call<'_>) -> Answer {
-        let buffers = call.buffers(1)?;
+        let buffer = call.buffer(1)?;
         call.memory.check(call.u32(4), 4)?;
         let descriptor = self.fds.get_mut(call.u32(0))?;
         let required = descriptor.require(rights::FD_READ | rights::FD_SEEK);
         let count = match &mut descriptor.kind {
-            Kind::File(file) => read_file(required, file, call, &buffers, call.u64(3))?,
+            Kind::File(file) => read_file(required, file, call, buffer, call.u64(3))?,
             Kind::Stdin => return Err(Errno::Spipe),
             _ => return Err(Errno::Badf),
         };
@@ -74,7 +51,7 @@ impl Wasi {
     }
 
     pub(super) fn fd_write(&mut self, call: &mut Call<'_>) -> Answer {
-        let buffers = call.buffers(1)?;
+        let buffer = call.buffer(1)?;
         call.memory.check(call.u32(3), 4)?;
         let descriptor = self.fds.get_mut(call.u32(0))?;
         let required = descriptor.require(rights::FD_WRITE);
@@ -83,7 +60,7 @@ impl Wasi {
             Kind::Stderr => &mut self.stderr,
             Kind::File(file) => {
                 let flags = descriptor.flags;
-                let count = write_file(required, file, flags, call, &buffers, file.offset)?;
+                let count = write_file(required, file, flags, call, buffer, file.offset)?;
                 file.offset = if flags & fdflags::APPEND != 0 {
                     file.handle.metadata()?.len()
                 } else {
@@ -95,26 +72,19 @@ impl Wasi {
             _ => return Err(Errno::Badf),
         };
         required?;
-        let mut total = 0;
-        for buffer in &buffers {
-            match stream.write(call.memory.slice(buffer.at, buffer.len)?) {
-                Ok(count) => total += count,
-                Err(error) if total == 0 => return Err(error),
-                Err(_) => break,
-            }
-        }
-        call.memory.set_u32(call.u32(3), total)?;
+        let count = stream.write(call.memory.slice(buffer.at, buffer.len)?)?;
+        call.memory.set_u32(call.u32(3), count)?;
         DONE
     }
 
     pub(super) fn fd_pwrite(&mut self, call: &mut Call<'_>) -> Answer {
-        let buffers = call.buffers(1)?;
+        let buffer = call.buffer(1)?;
         call.memory.check(call.u32(4), 4)?;
         let descriptor = self.fds.get_mut(call.u32(0))?;
         let required = descriptor.require(rights::FD_WRITE | rights::FD_SEEK);
         let flags = descriptor.flags;
         let count = match &mut descriptor.kind {
-            Kind::File(file) => write_file(required, file, flags, call, &buffers, call.u64(3))?,
+            Kind::File(file) => write_file(required, file, flags, call, buffer, call.u64(3))?,
             Kind::Stdout | Kind::Stderr => return Err(Errno::Spipe),
             _ => return Err(Errno::Badf),
         };
@@ -123,69 +93,42 @@ impl Wasi {
     }
 }
 
-/// Fills the buffers in turn, up to the file's end. What was read before an
-/// error counts; the error comes again with the next call.
+/// Fills the buffer, up to the file's end.
 fn read_file(
     required: Result<(), Errno>,
     file: &OpenFile,
     call: &mut Call<'_>,
-    buffers: &[Buffer],
+    buffer: Buffer,
     offset: u64,
 ) -> Result<u32, Errno> {
     if !file.readable {
         return Err(Errno::Badf);
     }
     required?;
-    let mut total = 0u32;
-    for buffer in buffers {
-        let at = offset.checked_add(u64::from(total)).ok_or(Errno::Inval)?;
-        let target = call.memory.slice_mut(buffer.at, buffer.len)?;
-        let count = match sys::read_at(&file.handle, target, at) {
-            Ok(count) => count as u32,
-            Err(error) if total == 0 => return Err(error.into()),
-            Err(_) => break,
-        };
-        total += count;
-        if count < buffer.len {
-            break;
-        }
-    }
-    Ok(total)
+    let target = call.memory.slice_mut(buffer.at, buffer.len)?;
+    Ok(sys::read_at(&file.handle, target, offset)? as u32)
 }
 
-/// Writes the buffers in turn. As on Linux, a file set to append is appended
-/// to wherever the write asks to go.
+/// Writes the buffer. As on Linux, a file set to append is appended to wherever the write asks to
+/// go.
 fn write_file(
     required: Result<(), Errno>,
     file: &OpenFile,
     flags: u32,
     call: &Call<'_>,
-    buffers: &[Buffer],
+    buffer: Buffer,
     offset: u64,
 ) -> Result<u32, Errno> {
     if !file.writable {
         return Err(Errno::Badf);
     }
     required?;
-    let mut total = 0u32;
-    for buffer in buffers {
-        let at = offset.checked_add(u64::from(total)).ok_or(Errno::Inval)?;
-        let source = call.memory.slice(buffer.at, buffer.len)?;
-        let written = if flags & fdflags::APPEND != 0 {
-            sys::append(&file.handle, source)
-        } else {
-            sys::write_at(&file.handle, source, at)
-        };
-        let count = match written {
-            Ok(count) => count as u32,
-            Err(error) if total == 0 => return Err(error.into()),
-            Err(_) => break,
-        };
-        total += count;
-        if count < buffer.len {
-            break;
-        }
-    }
+    let source = call.memory.slice(buffer.at, buffer.len)?;
+    let count = if flags & fdflags::APPEND != 0 {
+        sys::append(&file.handle, source)?
+    } else {
+        sys::write_at(&file.handle, source, offset)?
+    };
     // NB: done here and not by the system's own flags, which cannot be changed
     // on an open file. Reads need nothing for RSYNC: writes have not lingered.
     if flags & (fdflags::SYNC | fdflags::RSYNC) != 0 {
@@ -193,7 +136,7 @@ fn write_file(
     } else if flags & fdflags::DSYNC != 0 {
         file.handle.sync_data()?;
     }
-    Ok(total)
+    Ok(count as u32)
 }
 
 #[cfg(test)]

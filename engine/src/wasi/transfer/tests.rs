@@ -17,23 +17,28 @@ fn files_are_read_and_written_in_place() {
     assert_eq!(std::fs::read(dir.path().join("f")).unwrap(), b"hello World!");
 }
 
+/// Symptom: every C program that printed took fewer steps than in wasmtime. Cause: a gathered
+/// write took all its buffers at once, where wasmtime takes one and the C library writes the rest
+/// with another call. Now one buffer is taken, the first that is not empty.
 #[test]
-fn all_buffers_are_used() {
+fn one_buffer_is_used_at_a_time() {
     let dir = tempdir().unwrap();
     std::fs::write(dir.path().join("f"), b"abcdef").unwrap();
     let mut guest = Guest::in_dir(dir.path());
     let file = guest.open("f", 0, BOTH, 0).unwrap();
-    for (at, value) in [(0, 100u32), (4, 2), (8, 0), (12, 0), (16, 200), (20, 3)] {
+    for (at, value) in [(0, 300u32), (4, 0), (8, 100), (12, 2), (16, 200), (20, 3)] {
         guest.put(at, &value.to_le_bytes());
     }
     assert_eq!(guest.call(Function::FdRead, &[file, 0, 3, 64]), 0);
-    assert_eq!(guest.u32(64), 5);
-    assert_eq!((&guest.memory[100..102], &guest.memory[200..203]), (&b"ab"[..], &b"cde"[..]));
+    assert_eq!(guest.u32(64), 2);
+    assert_eq!((&guest.memory[100..102], &guest.memory[200..203]), (&b"ab"[..], &[0; 3][..]));
     assert_eq!(guest.call(Function::FdPwrite, &[file, 0, 3, 6, 64]), 0);
-    assert_eq!(std::fs::read(dir.path().join("f")).unwrap(), b"abcdefabcde");
+    assert_eq!(std::fs::read(dir.path().join("f")).unwrap(), b"abcdefab");
+    assert_eq!(guest.call(Function::FdWrite, &[1, 0, 3, 64]), 0);
+    assert_eq!(guest.u32(64), 2);
     // Nothing is read where the count could not be told.
     assert_eq!(guest.call(Function::FdRead, &[file, 0, 3, u64::from(u32::MAX)]), 21);
-    assert_eq!(guest.read(file, 9).unwrap(), b"fabcde");
+    assert_eq!(guest.read(file, 9).unwrap(), b"cdefab");
 }
 
 #[test]
