@@ -40,7 +40,7 @@ pub struct Setup {
     /// ticks with the steps charged, which are ahead of those used by what charges are merged, so
     /// that plain wasmtime sees other times.
     pub ticking: bool,
-    /// Imported functions, implemented by [`answer`].
+    /// Imported functions, answered by a fixed rule.
     pub imports: Vec<Import>,
 }
 
