@@ -110,11 +110,11 @@ fn examples(options: &Options) -> Result<Vec<Program>> {
         programs.push(Program { name: name.into(), wasm, args, dir: None, stdin: Vec::new() });
     }
     let lua = options.examples.join("lua");
-    let script = if options.short { "demo.lua" } else { "bench.lua" };
+    let percent = scale("4", "100");
     programs.push(Program {
         name: "lua".into(),
         wasm: std::fs::read(lua.join("lua.wasm"))?,
-        args: vec!["lua".into(), script.into()],
+        args: vec!["lua".into(), "bench.lua".into(), percent],
         dir: Some(lua),
         stdin: Vec::new(),
     });

@@ -88,7 +88,7 @@ impl Plain {
         let result = start.call(&mut store, ());
         let seconds = cpu::seconds() - before;
         match result {
-            Err(error) if error.downcast_ref::<Exit>().is_none() => {
+            Err(error) if !matches!(error.downcast_ref(), Some(Exit(0))) => {
                 return Err(anyhow::Error::msg(error));
             }
             _ => {}
@@ -98,13 +98,13 @@ impl Plain {
     }
 }
 
-/// `proc_exit` was called.
+/// `proc_exit` was called, with this code.
 #[derive(Debug)]
-struct Exit;
+struct Exit(u32);
 
 impl std::fmt::Display for Exit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("exit")
+        write!(f, "exit code {}", self.0)
     }
 }
 
@@ -145,7 +145,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<Wasi>> {
                             results[0] = Val::I32(i32::from(errno.code()));
                             return Ok(());
                         }
-                        Outcome::Exit(_) => return Err(wasmtime::Error::new(Exit)),
+                        Outcome::Exit(code) => return Err(wasmtime::Error::new(Exit(code))),
                         Outcome::Wait(wait) => wasi.block_on(&wait, &|| false),
                     }
                 }
