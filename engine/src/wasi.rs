@@ -8,9 +8,10 @@
 //! directory and path; `cap-std` keeps every path below its directory.
 //!
 //! Where preview 1 leaves room, this does as wasmtime does; the exceptions,
-//! each closer to POSIX, are: the lowest free descriptor is opened, `fd_allocate`, rights that are given up,
-//! and the synchronous flags work, CPU time is steps, and `poll_oneoff` reports
-//! a bad descriptor as an event. A pointer outside memory is `Errno::Fault`.
+//! each closer to POSIX, are: the lowest free descriptor is opened,
+//! `fd_allocate` and rights that are given up work, CPU time is steps, and
+//! `poll_oneoff` reports a bad descriptor as an event. A pointer outside
+//! memory is `Errno::Fault`.
 
 mod abi;
 mod args;

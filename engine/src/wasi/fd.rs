@@ -235,11 +235,12 @@ impl Wasi {
         let flags = call.flags(1, fdflags::ALL)?;
         let descriptor = self.fds.get_mut(call.u32(0))?;
         descriptor.require(rights::FD_FDSTAT_SET_FLAGS)?;
-        match &descriptor.kind {
-            Kind::Dir(_) => return Err(Errno::Badf),
-            Kind::File(file) => sys::set_append(&file.handle, flags & fdflags::APPEND != 0)?,
-            _ => {}
+        // As in wasmtime, which keeps no flags for anything but files and cannot change these.
+        let Kind::File(file) = &descriptor.kind else { return Err(Errno::Badf) };
+        if flags & (fdflags::DSYNC | fdflags::SYNC | fdflags::RSYNC) != 0 {
+            return Err(Errno::Inval);
         }
+        sys::set_append(&file.handle, flags & fdflags::APPEND != 0)?;
         descriptor.flags = flags;
         DONE
     }

@@ -16,10 +16,8 @@ impl Wasi {
         let count = match &mut descriptor.kind {
             Kind::Stdin => {
                 required?;
-                let nonblocking = descriptor.flags & fdflags::NONBLOCK != 0;
                 match self.stdin.read(call.memory.slice_mut(buffer.at, buffer.len)?)? {
                     Some(count) => count as u32,
-                    None if nonblocking => return Err(Errno::Again),
                     None => {
                         return Ok(Outcome::Wait(Wait { deadline_ns: None, stdin: true }));
                     }

@@ -98,15 +98,6 @@ fn polling_waits_and_then_tells_how_much() {
     assert_eq!((guest.u32(128), guest.u64(64 + 16)), (1, 3));
 }
 
-#[test]
-fn nonblocking_reads_do_not_wait() {
-    let (keyboard, mut guest) = typing();
-    assert_eq!(guest.call(Function::FdFdstatSetFlags, &[0, 4]), 0);
-    let args = guest.read_args(0, 5);
-    assert_eq!(guest.call(Function::FdRead, &args), 6);
-    drop(keyboard);
-}
-
 #[cfg(all(unix, not(target_vendor = "apple")))]
 #[test]
 fn a_withdrawn_demand_takes_nothing() {
