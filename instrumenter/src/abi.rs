@@ -17,7 +17,7 @@
 //!
 //! ```text
 //! start                                             start + size
-//! | fields, each at its own offset, 8-aligned | trailer (16 bytes) |
+//! | fields, each at its own offset             | trailer (16 bytes) |
 //! trailer: u32 point, u32 references, u32 slot, u32 size
 //! ```
 //!
@@ -81,8 +81,14 @@ pub const UNWIND: i64 = i64::MIN + 1;
 /// Fuel below this is one of the two sentinels. It fits the immediate of a 64-bit compare on
 /// x86-64, which is why it is no lower.
 pub const SENTINEL_LIMIT: i64 = -(1 << 31);
-/// No fuel that is not a sentinel is below this: charges between two checks stay above
-/// [`SENTINEL_LIMIT`] from here, and a bulk operation puts the rest on [`DEBT`].
+/// What a bulk operation leaves of the fuel at least; the rest it puts on [`DEBT`].
+///
+/// From here, the charges between two checks must stay above [`SENTINEL_LIMIT`], 2^30 further down.
+/// They are bounded: a path without a check passes each instruction of a body of at most 7,654,321
+/// bytes once. The dearest are bulk operations of constant length, at most 256 steps for 8 bytes of
+/// code or 2.5 * 10^8 in all, and calls of unchecked functions, at most
+/// [`limits::UNCHECKED_STEPS_MAX`] each; of calls there are fewer than [`limits::NODES_MAX`], which
+/// makes 3.4 * 10^7.
 pub const DEBT_FLOOR: i64 = -(1 << 30);
 /// The largest fuel the engine may grant at once.
 pub const FUEL_MAX: i64 = 1 << 62;
@@ -112,9 +118,14 @@ pub mod limits {
     /// Most 64-bit words for the live locals of a function: blocks times locals, by the bit.
     pub const LIVENESS_WORDS_MAX: usize = 1 << 26;
     /// Most values in the frames of all resume points of a function.
-    pub const FRAME_VALUES_MAX: usize = 1 << 24;
-    /// Most blocks a function has when it is rewritten; emitting takes time in the square of it.
-    pub const NODES_MAX: usize = 1 << 18;
+    pub const FRAME_VALUES_MAX: usize = 1 << 19;
+    /// Most values in the frames of all resume points of a module.
+    pub const MODULE_FRAME_VALUES_MAX: usize = 1 << 22;
+    /// Most entries of all dispatches of a function: resume points times the loops around them.
+    pub const DISPATCH_TARGETS_MAX: usize = 1 << 21;
+    /// Most blocks a function has when it is rewritten. Emitting and compiling it can take time in
+    /// the square of that.
+    pub const NODES_MAX: usize = 1 << 17;
     /// Largest frame memory in 64 KiB pages (1 GiB).
     pub const FRAME_PAGES_MAX: u64 = 1 << 14;
     /// Frame memory kept free above the continuation when a slice begins, in 64 KiB pages

@@ -1,7 +1,10 @@
 //! Emitting the rewritten module: the bytes, the branch hints, the metadata; validated.
 
 use walrus::Module;
-use wasmparser::{Operator, Parser, Payload, ValType, ValidPayload, Validator};
+use wasmparser::{
+    Operator, Parser, Payload, ValType, ValidPayload, Validator, ValidatorResources,
+    WasmModuleResources,
+};
 
 use crate::abi;
 use crate::error::{Error, ErrorKind};
@@ -54,11 +57,28 @@ fn leb128(out: &mut Vec<u8>, mut value: u64) {
     }
 }
 
+/// What is wrong with the rewritten module: it has outgrown a limit of wasm's implementations, or
+/// there is a bug here.
+fn invalid(error: wasmparser::BinaryReaderError) -> Error {
+    let message = error.message();
+    let outgrown = ["limit", "out of bounds", "too large", "too big", "maximum", "size"];
+    if outgrown.iter().any(|word| message.contains(word)) {
+        let message = format!("the rewritten module is too large: {message}; split it");
+        return Error::new(ErrorKind::Limit, message);
+    }
+    Error::new(ErrorKind::Internal, format!("the instrumented module is not valid: {error}"))
+}
+
+/// The local that holds the fuel of a rewritten function: its last parameter.
+fn fuel_local(func: &wasmparser::FuncValidator<ValidatorResources>, ty: u32) -> Option<u32> {
+    let ty = func.resources().sub_type_at(ty)?;
+    let wasmparser::CompositeInnerType::Func(ty) = &ty.composite_type.inner else { return None };
+    let last = (ty.params().len() as u32).checked_sub(1)?;
+    (ty.params().last() == Some(&ValType::I64)).then_some(last)
+}
+
 /// Validates the module. Returns where its code section starts and the hints for its branches.
 fn validate(wasm: &[u8]) -> Result<(Option<usize>, Vec<u8>), Error> {
-    let invalid = |e: wasmparser::BinaryReaderError| {
-        Error::new(ErrorKind::Internal, format!("the instrumented module is not valid: {e}"))
-    };
     let mut validator = Validator::new_with_features(features::recognised());
     let mut allocations = wasmparser::FuncValidatorAllocations::default();
     let mut code_start = None;
@@ -72,17 +92,16 @@ fn validate(wasm: &[u8]) -> Result<(Option<usize>, Vec<u8>), Error> {
         if let ValidPayload::Func(to_validate, body) =
             validator.payload(&payload).map_err(invalid)?
         {
-            let index = to_validate.index;
+            let (index, to_validate_type) = (to_validate.index, to_validate.ty);
             let mut func = to_validate.into_validator(allocations);
-            let mut hinter = Hinter::default();
+            let mut hinter = Hinter::new(fuel_local(&func, to_validate_type));
             let mut reader = body.get_binary_reader();
             func.read_locals(&mut reader).map_err(invalid)?;
             let start = body.range().start;
             let mut operators = wasmparser::OperatorsReader::new(reader);
             while !operators.eof() {
                 let (op, offset) = operators.read_with_offset().map_err(invalid)?;
-                let fuel = |index| func.get_local_type(index) == Some(ValType::I64);
-                hinter.see(&op, offset - start, fuel);
+                hinter.see(&op, offset - start);
                 func.op(offset, &op).map_err(invalid)?;
             }
             operators.finish().map_err(invalid)?;
@@ -113,35 +132,41 @@ fn section_start(wasm: &[u8], contents: usize) -> Option<usize> {
 
 /// Finds the branches to cold code and past it: those on the fuel, and the constant ones by which
 /// cold code is entered.
-#[derive(Default)]
 struct Hinter {
-    state: Seen,
+    fuel: Option<u32>,
+    seen: Seen,
     /// Offset in the function body, and whether the branch is likely.
     hints: Vec<(u32, bool)>,
 }
 
-/// The end of what has been seen of `local.get $fuel; i64.const limit; i64.lt_s; if` (or `br_if`),
-/// `local.get $fuel; i64.const limit; i64.ge_s; br_if` or `i32.const 0; br_if`.
-#[derive(Default, PartialEq)]
+/// How much has been seen of
+/// - `local.get $fuel; i64.const limit; i64.lt_s; br_if`, which is unlikely,
+/// - `local.get $fuel; i64.const limit; i64.ge_s; br_if`, which is likely,
+/// - `block; i32.const 0; br_if 0`, which is past cold code.
+#[derive(Debug, PartialEq)]
 enum Seen {
-    #[default]
     Nothing,
     Fuel,
     Limit,
-    Condition {
-        likely: bool,
-    },
+    Block,
+    Condition { likely: bool },
 }
 
 impl Hinter {
-    fn see(&mut self, op: &Operator<'_>, offset: usize, is_i64: impl Fn(u32) -> bool) {
-        self.state = match (&self.state, op) {
-            (_, Operator::LocalGet { local_index }) if is_i64(*local_index) => Seen::Fuel,
-            (_, Operator::GlobalGet { .. }) => Seen::Fuel,
-            (Seen::Fuel, Operator::I64Const { value }) if *value < 1 << 32 => Seen::Limit,
+    fn new(fuel: Option<u32>) -> Hinter {
+        Hinter { fuel, seen: Seen::Nothing, hints: Vec::new() }
+    }
+
+    fn see(&mut self, op: &Operator<'_>, offset: usize) {
+        self.seen = match (&self.seen, op) {
+            (_, Operator::LocalGet { local_index }) if Some(*local_index) == self.fuel => {
+                Seen::Fuel
+            }
+            (Seen::Fuel, Operator::I64Const { .. }) => Seen::Limit,
             (Seen::Limit, Operator::I64LtS) => Seen::Condition { likely: false },
             (Seen::Limit, Operator::I64GeS) => Seen::Condition { likely: true },
-            (_, Operator::I32Const { value: 0 }) => Seen::Condition { likely: true },
+            (_, Operator::Block { .. }) => Seen::Block,
+            (Seen::Block, Operator::I32Const { value: 0 }) => Seen::Condition { likely: true },
             (Seen::Condition { likely }, Operator::If { .. } | Operator::BrIf { .. }) => {
                 self.hints.push((offset as u32, *likely));
                 Seen::Nothing

@@ -145,7 +145,9 @@ fn gather_section(facts: &mut ModuleFacts, payload: Payload<'_>) -> Result<(), E
         Payload::TypeSection(section) => {
             let mut known = HashMap::new();
             for group in section {
-                for (offset, ty) in group.map_err(invalid)?.into_types_and_offsets() {
+                let group = group.map_err(invalid)?;
+                features::check_group(&group)?;
+                for (offset, ty) in group.into_types_and_offsets() {
                     let ty = function_type(&ty).map_err(|e| at(e, offset))?;
                     let next = facts.types.len() as u32;
                     facts.canonical.push(*known.entry(ty.clone()).or_insert(next));

@@ -1,7 +1,8 @@
 //! Which features of wasm this version carries over a pause, and the refusals of all others.
 
 use wasmparser::{
-    CompositeInnerType, HeapType, MemoryType, Operator, RefType, TableType, TypeRef, WasmFeatures,
+    BlockType, CompositeInnerType, HeapType, MemoryType, Operator, RefType, TableType, TypeRef,
+    WasmFeatures,
 };
 
 use crate::error::{Error, ErrorKind};
@@ -40,7 +41,7 @@ pub(crate) fn check_operator(op: &Operator<'_>) -> Result<(), Error> {
     const COMPILE_WITHOUT: &str = "compile the program without it";
     let feature = match proposal(op) {
         "mvp" | "sign_extension" | "saturating_float_to_int" | "bulk_memory" | "simd" => {
-            return Ok(());
+            return check_block_type(op);
         }
         "reference_types" => return check_reference_operator(op),
         "legacy_exceptions" => {
@@ -60,6 +61,15 @@ pub(crate) fn check_operator(op: &Operator<'_>) -> Result<(), Error> {
         other => other,
     };
     Err(refuse(feature, COMPILE_WITHOUT))
+}
+
+fn check_block_type(op: &Operator<'_>) -> Result<(), Error> {
+    match op {
+        Operator::Block { blockty: BlockType::Type(ty) }
+        | Operator::Loop { blockty: BlockType::Type(ty) }
+        | Operator::If { blockty: BlockType::Type(ty) } => value_type(*ty).map(|_| ()),
+        _ => Ok(()),
+    }
 }
 
 fn check_reference_operator(op: &Operator<'_>) -> Result<(), Error> {
@@ -113,6 +123,15 @@ fn check_reference(ty: RefType) -> Result<ValType, Error> {
     Err(refuse(feature, "compile the program without them"))
 }
 
+/// Refuses recursion groups of several types: their types are equal only as a group, while the
+/// types here are told apart by their structure.
+pub(crate) fn check_group(group: &wasmparser::RecGroup) -> Result<(), Error> {
+    if group.types().len() > 1 {
+        return Err(refuse("recursion groups of types", "compile the program without them"));
+    }
+    Ok(())
+}
+
 /// Refuses a composite type other than a plain function type.
 pub(crate) fn check_type(ty: &wasmparser::SubType) -> Result<(), Error> {
     if matches!(ty.composite_type.inner, CompositeInnerType::Cont(_)) {
@@ -141,7 +160,7 @@ pub(crate) fn check_memory(ty: &MemoryType) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses tables that are 64-bit, shared, of another type than `funcref`, or initialised.
+/// Refuses tables that are 64-bit, shared, or of another type than `funcref`.
 pub(crate) fn check_table(ty: &TableType) -> Result<(), Error> {
     if ty.table64 {
         return Err(refuse("64-bit tables", "compile the program for wasm32"));

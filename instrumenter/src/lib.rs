@@ -68,10 +68,10 @@ pub fn instrument(wasm: &[u8], options: &Options) -> Result<Instrumented, Error>
     })
 }
 
-/// Checks that a module can be instrumented, without doing it.
+/// Checks that a module is valid and uses nothing that is refused, without instrumenting it.
 ///
 /// # Errors
-/// As [`instrument`].
+/// As [`instrument`], but for the limits that only show when the code is rewritten.
 pub fn check(wasm: &[u8]) -> Result<(), Error> {
     facts::gather(wasm).map(|_| ())
 }
@@ -82,14 +82,16 @@ fn instrument_here(wasm: &[u8], _options: &Options) -> Result<Instrumented, Erro
     let mut metadata = parse::describe(wasm, &module, &facts);
     let mut graphs = Vec::with_capacity(facts.bodies.len());
     let mut summaries = Vec::with_capacity(facts.bodies.len());
+    // What the engine starts must be resumable: starting is resuming at the entry.
+    let mut started = vec![false; facts.function_types.len()];
+    let exported = metadata.exports.iter().map(|export| export.function);
+    exported.chain(metadata.start).for_each(|function| started[function as usize] = true);
     for (function, body) in module.funcs.iter_local().map(|(_, f)| f).zip(&facts.bodies) {
         let index = facts.imported_functions + graphs.len() as u32;
         let signature = &facts.types[facts.function_types[index as usize] as usize];
-        let built = graph::build::build(function, &module.types, body, signature, &facts.types)?;
-        // What the engine starts must be resumable: starting is resuming at the entry.
-        let started = metadata.start == Some(index)
-            || metadata.exports.iter().any(|export| export.function == index);
-        summaries.push(callgraph::summarise(&built.graph, started));
+        let built = graph::build::build(function, &module.types, body, signature, &facts.types)
+            .map_err(|e| facts.locate(e, index))?;
+        summaries.push(callgraph::summarise(&built.graph, started[index as usize]));
         graphs.push(built);
     }
     let can_pause = callgraph::can_pause(

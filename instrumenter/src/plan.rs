@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub call_spills: Vec<NodeId>,
     /// Blocks that end in a call whose results are returned as they are.
     pub tail_calls: Vec<bool>,
+    /// Values in the frames of all points.
+    pub values: usize,
 }
 
 /// A node of the flow.
@@ -122,10 +124,12 @@ pub(crate) fn plan(
             points: Vec::new(),
             call_spills: vec![NONE; count],
             tail_calls: vec![false; count],
+            values: 0,
         },
         point_of: vec![NONE; count],
         bodies: vec![NONE; count],
         values: 0,
+        targets: 0,
     };
     let resumable = can_pause.function(function);
     if resumable {
@@ -134,14 +138,20 @@ pub(crate) fn plan(
     if planner.values > limits::FRAME_VALUES_MAX {
         return Err(too_many("values live at resume points", limits::FRAME_VALUES_MAX));
     }
-    planner.nodes(resumable);
+    if planner.targets <= limits::DISPATCH_TARGETS_MAX {
+        planner.nodes(resumable);
+    }
+    if planner.targets > limits::DISPATCH_TARGETS_MAX {
+        return Err(too_many("resume points inside loops", limits::DISPATCH_TARGETS_MAX));
+    }
     if planner.plan.nodes.len() > limits::NODES_MAX {
         return Err(too_many("blocks", limits::NODES_MAX));
     }
+    planner.plan.values = planner.values;
     Ok(planner.plan)
 }
 
-fn too_many(what: &str, limit: usize) -> Error {
+pub(crate) fn too_many(what: &str, limit: usize) -> Error {
     Error::new(ErrorKind::Limit, format!("more {what} than {limit}; split the function"))
 }
 
@@ -154,6 +164,8 @@ struct Planner<'a> {
     bodies: Vec<NodeId>,
     /// Values in all frames so far.
     values: usize,
+    /// Entries of all dispatches so far, and loops around all points.
+    targets: usize,
 }
 
 impl Planner<'_> {
@@ -210,7 +222,8 @@ impl Planner<'_> {
         block: BlockId,
     ) {
         self.values += live.len();
-        if self.values > limits::FRAME_VALUES_MAX {
+        self.targets += loops.len();
+        if self.values > limits::FRAME_VALUES_MAX || self.targets > limits::DISPATCH_TARGETS_MAX {
             return;
         }
         let levels = live.iter().map(|var| (self.level(*var, &loops), *var)).collect();
@@ -338,6 +351,11 @@ impl Planner<'_> {
     fn dispatch(&mut self, points: &[u32], depth: usize, again: NodeId) -> NodeId {
         let first = points[0];
         let last = points[points.len() - 1];
+        self.targets += (last - first) as usize + 1;
+        if self.targets > limits::DISPATCH_TARGETS_MAX {
+            // The plan is given up; any node will do.
+            return again;
+        }
         let mut targets = vec![NONE; (last - first + 1) as usize];
         let mut made: std::collections::HashMap<Load, NodeId> = std::collections::HashMap::new();
         for &number in points {

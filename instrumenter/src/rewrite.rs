@@ -61,7 +61,7 @@ pub(crate) fn rewrite(
         .collect();
     let dropped = add_drop_records(module, metadata);
 
-    let mut work = Work { module, facts, runtime, metadata, resumables: Vec::new() };
+    let mut work = Work { module, facts, runtime, metadata, resumables: Vec::new(), values: 0 };
     let callees = work.import_wrappers(&originals);
     let shared = Shared {
         runtime,
@@ -154,6 +154,8 @@ struct Work<'a> {
     runtime: Runtime,
     metadata: &'a mut Metadata,
     resumables: Vec<Resumable>,
+    /// Values in the frames of all points so far.
+    values: usize,
 }
 
 impl Work<'_> {
@@ -218,6 +220,11 @@ impl Work<'_> {
         let facts = &self.facts.bodies[(function - self.facts.imported_functions) as usize];
         let analysis = analyse(&built.graph)?;
         let plan = plan::plan(&built.graph, &analysis, can_pause, function, facts.code_offset)?;
+        self.values += plan.values;
+        if self.values > abi::limits::MODULE_FRAME_VALUES_MAX {
+            let limit = abi::limits::MODULE_FRAME_VALUES_MAX;
+            return Err(plan::too_many("values live at the resume points of the module", limit));
+        }
         let identity = self.identity();
         let id = shared.callees[function as usize];
         let old = self.take_function(id);

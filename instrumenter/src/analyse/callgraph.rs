@@ -84,25 +84,22 @@ pub(crate) fn can_pause(
     type_count: usize,
     referenced: &[u32],
 ) -> CanPause {
-    let mut state = Search {
+    let mut search = Search {
         summaries,
         imported,
+        functions: types.len() as u32,
         targets: vec![Vec::new(); type_count],
-        longest: vec![Cost::Unknown; types.len()],
+        longest: vec![Cost::Unknown; types.len() + type_count],
     };
     for &function in referenced {
-        state.targets[types[function as usize] as usize].push(function);
+        search.targets[types[function as usize] as usize].push(function);
     }
-    for function in 0..types.len() as u32 {
-        state.visit(function);
+    for node in 0..search.longest.len() as u32 {
+        search.visit(node);
     }
-    let functions: Vec<bool> =
-        state.longest.iter().map(|cost| !matches!(cost, Cost::Bounded(_))).collect();
-    let by_type = state
-        .targets
-        .iter()
-        .map(|targets| targets.iter().any(|target| functions[*target as usize]))
-        .collect();
+    let mut functions: Vec<bool> =
+        search.longest.iter().map(|cost| !matches!(cost, Cost::Bounded(_))).collect();
+    let by_type = functions.split_off(types.len());
     CanPause { functions, by_type }
 }
 
@@ -117,87 +114,95 @@ enum Cost {
     Pauses,
 }
 
+/// A search over nodes: the functions by index, and behind them the types, which stand for an
+/// indirect call. Without the types there would be an edge from every call to every target.
 struct Search<'a> {
     summaries: &'a [Summary],
     imported: u32,
+    functions: u32,
+    /// Address-taken functions by type.
     targets: Vec<Vec<u32>>,
     longest: Vec<Cost>,
 }
 
 impl Search<'_> {
-    /// Settles a function and everything it calls, without recursing on the native stack.
+    /// Settles a node and everything it calls, without recursing on the native stack.
     fn visit(&mut self, root: u32) {
         let mut stack = vec![root];
-        while let Some(&function) = stack.last() {
-            match self.longest[function as usize] {
+        while let Some(&node) = stack.last() {
+            match self.longest[node as usize] {
                 Cost::Bounded(_) | Cost::Pauses => {
                     stack.pop();
                 }
-                Cost::Unknown if self.pauses_by_itself(function) => {
-                    self.longest[function as usize] = Cost::Pauses;
+                Cost::Unknown if self.pauses_by_itself(node) => {
+                    self.longest[node as usize] = Cost::Pauses;
                 }
                 Cost::Unknown => {
-                    self.longest[function as usize] = Cost::Open;
-                    for callee in self.callees(function) {
+                    self.longest[node as usize] = Cost::Open;
+                    for callee in self.callees(node) {
                         match self.longest[callee as usize] {
                             Cost::Unknown => stack.push(callee),
-                            // A recursion; every function on the cycle calls this one in turn.
-                            Cost::Open => self.longest[function as usize] = Cost::Pauses,
+                            // A recursion; every node on the cycle calls this one in turn.
+                            Cost::Open => self.longest[node as usize] = Cost::Pauses,
                             _ => {}
                         }
                     }
                 }
                 Cost::Open => {
-                    self.longest[function as usize] = self.settle(function);
+                    self.longest[node as usize] = self.settle(node);
                 }
             }
         }
     }
 
-    fn pauses_by_itself(&self, function: u32) -> bool {
-        match function.checked_sub(self.imported) {
-            None => true,
-            Some(defined) => self.summaries[defined as usize].pauses,
+    /// The summary of a defined function.
+    fn summary(&self, node: u32) -> Option<&Summary> {
+        if node >= self.functions {
+            return None;
+        }
+        self.summaries.get(node.checked_sub(self.imported)? as usize)
+    }
+
+    fn pauses_by_itself(&self, node: u32) -> bool {
+        node < self.imported || self.summary(node).is_some_and(|summary| summary.pauses)
+    }
+
+    fn node_of(&self, target: Target) -> u32 {
+        match target {
+            Target::Function(function) => function,
+            Target::Type(ty) => self.functions + ty,
         }
     }
 
-    fn callees(&self, function: u32) -> Vec<u32> {
-        let summary = &self.summaries[(function - self.imported) as usize];
-        let mut callees = Vec::new();
-        for (_, _, target) in &summary.blocks {
-            match target {
-                Some(Target::Function(callee)) => callees.push(*callee),
-                Some(Target::Type(ty)) => callees.extend(&self.targets[*ty as usize]),
-                None => {}
-            }
-        }
+    fn callees(&self, node: u32) -> Vec<u32> {
+        let Some(summary) = self.summary(node) else {
+            return self.targets[(node - self.functions) as usize].clone();
+        };
+        let targets = summary.blocks.iter().filter_map(|(_, _, target)| *target);
+        let mut callees: Vec<u32> = targets.map(|target| self.node_of(target)).collect();
         callees.sort_unstable();
         callees.dedup();
         callees
     }
 
-    /// The cost of a function whose callees are settled, save those on a cycle with it.
-    fn settle(&self, function: u32) -> Cost {
-        let summary = &self.summaries[(function - self.imported) as usize];
+    /// The cost of a node whose callees are settled, save those on a cycle with it.
+    fn settle(&self, node: u32) -> Cost {
+        let cost_of = |node: u32| match self.longest[node as usize] {
+            Cost::Bounded(cost) => Some(cost),
+            _ => None,
+        };
+        let Some(summary) = self.summary(node) else {
+            let targets = &self.targets[(node - self.functions) as usize];
+            let dearest = targets.iter().try_fold(0, |most, f| Some(cost_of(*f)?.max(most)));
+            return dearest.map_or(Cost::Pauses, Cost::Bounded);
+        };
         let mut longest = vec![0u64; summary.blocks.len()];
         for (at, (cost, successors, target)) in summary.blocks.iter().enumerate().rev() {
             let callee = match target {
-                None => 0,
-                Some(Target::Function(callee)) => match self.longest[*callee as usize] {
-                    Cost::Bounded(cost) => cost,
-                    _ => return Cost::Pauses,
-                },
-                Some(Target::Type(ty)) => {
-                    let mut dearest = 0;
-                    for target in &self.targets[*ty as usize] {
-                        match self.longest[*target as usize] {
-                            Cost::Bounded(cost) => dearest = dearest.max(cost),
-                            _ => return Cost::Pauses,
-                        }
-                    }
-                    dearest
-                }
+                None => Some(0),
+                Some(target) => cost_of(self.node_of(*target)),
             };
+            let Some(callee) = callee else { return Cost::Pauses };
             let behind = successors.iter().map(|next| longest[*next as usize]).max().unwrap_or(0);
             longest[at] = cost + callee + behind;
         }
@@ -205,5 +210,63 @@ impl Search<'_> {
             Some(&cost) if cost <= limits::UNCHECKED_STEPS_MAX => Cost::Bounded(cost),
             _ => Cost::Pauses,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A straight function: its cost and what it calls.
+    fn straight(cost: u64, callees: &[Target]) -> Summary {
+        let mut blocks: Vec<_> =
+            callees.iter().enumerate().map(|(at, t)| (0, vec![at as u32 + 1], Some(*t))).collect();
+        blocks.push((cost, vec![], None));
+        Summary { pauses: false, blocks }
+    }
+
+    fn decide(summaries: &[Summary], referenced: &[u32]) -> Vec<bool> {
+        // Every function is of type 0, and there is no import.
+        let types = vec![0; summaries.len()];
+        can_pause(summaries, 0, &types, 1, referenced).functions
+    }
+
+    #[test]
+    fn cheap_functions_cannot_pause_up_to_the_limit() {
+        let most = limits::UNCHECKED_STEPS_MAX;
+        let calls_first = [Target::Function(0)];
+        let summaries = [straight(most, &[]), straight(most + 1, &[]), straight(1, &calls_first)];
+        assert_eq!(decide(&summaries, &[]), [false, true, true]);
+    }
+
+    #[test]
+    fn recursions_can_pause_and_so_can_their_callers() {
+        use Target::Function;
+        let summaries = [
+            straight(1, &[Function(0)]),
+            straight(1, &[Function(2)]),
+            straight(1, &[Function(3), Function(1)]),
+            straight(1, &[]),
+            straight(1, &[Function(1), Function(3)]),
+            straight(1, &[Function(3), Function(3)]),
+        ];
+        assert_eq!(decide(&summaries, &[]), [true, true, true, false, true, false]);
+    }
+
+    #[test]
+    fn indirect_calls_reach_the_functions_of_their_type() {
+        let summaries =
+            [straight(1, &[Target::Type(0)]), straight(5, &[]), straight(1, &[Target::Type(0)])];
+        assert_eq!(decide(&summaries, &[1]), [false, false, false]);
+        // Through the table, function 2 reaches itself; both callers reach it.
+        assert_eq!(decide(&summaries, &[1, 2]), [true, false, true]);
+        assert_eq!(decide(&summaries, &[]), [false, false, false]);
+    }
+
+    #[test]
+    fn imports_can_pause() {
+        let summaries = [straight(1, &[Target::Function(0)])];
+        let decided = can_pause(&summaries, 1, &[0, 0], 1, &[]);
+        assert!(decided.function(0) && decided.function(1));
     }
 }

@@ -49,7 +49,10 @@ pub(crate) fn predecessors(successors: &[Vec<u32>], order: &[u32]) -> Vec<Vec<u3
 
 /// The immediate dominator of every reachable node; node 0 is its own.
 ///
-/// Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
+/// Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm". The graphs here are reducible:
+/// the source of a back edge is dominated by its target, so back edges say nothing and one pass
+/// over the others in reverse postorder is enough. Late predecessors are looked at first: the
+/// others are then mostly found near the dominator that they agree on.
 pub(crate) fn immediate_dominators(
     order: &[u32],
     position: &[u32],
@@ -57,26 +60,15 @@ pub(crate) fn immediate_dominators(
 ) -> Vec<u32> {
     let mut dominators = vec![NONE; predecessors.len()];
     dominators[0] = 0;
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for &node in order.iter().skip(1) {
-            let mut dominator = NONE;
-            for &predecessor in &predecessors[node as usize] {
-                if dominators[predecessor as usize] == NONE {
-                    continue;
-                }
-                dominator = if dominator == NONE {
-                    predecessor
-                } else {
-                    intersect(&dominators, position, dominator, predecessor)
-                };
-            }
-            if dominators[node as usize] != dominator {
-                dominators[node as usize] = dominator;
-                changed = true;
-            }
-        }
+    for &node in order.iter().skip(1) {
+        let forward = predecessors[node as usize]
+            .iter()
+            .rev()
+            .filter(|from| position[**from as usize] < position[node as usize]);
+        dominators[node as usize] = forward
+            .copied()
+            .reduce(|a, b| intersect(&dominators, position, a, b))
+            .expect("a reachable node has a predecessor before it");
     }
     dominators
 }

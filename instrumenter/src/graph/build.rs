@@ -13,8 +13,9 @@ use crate::metadata::{FunctionType, ValType};
 
 /// Locals the rewriting adds to those of the graph: the fuel and temporaries.
 const OWN_LOCALS: usize = 8;
-/// A bulk operation with a constant length up to this is priced statically.
-const STATIC_BULK_MAX: u32 = 1 << 16;
+/// A bulk operation with a constant length up to this is priced statically. It takes eight bytes of
+/// code, so that this bounds what a path can cost for its length: see `abi::DEBT_FLOOR`.
+const STATIC_BULK_MAX: u32 = 256;
 
 /// A graph and where its code is in walrus's function.
 #[derive(Debug)]
@@ -122,11 +123,20 @@ impl Builder<'_> {
         self.fault.get_or_insert(Error::new(ErrorKind::Limit, message));
     }
 
-    /// A new block that is entered with the operand stack `stack`.
-    fn block(&mut self, stack: Vec<ValType>) -> BlockId {
-        self.operands += stack.len();
+    /// Counts the operands that a block or label holds. Many blocks under a high operand stack take
+    /// memory in the product of the two.
+    fn count_operands(&mut self, count: usize) {
+        self.operands += count;
         if self.operands > limits::BOUNDARY_OPERANDS_MAX {
             self.fault("operands at block boundaries", limits::BOUNDARY_OPERANDS_MAX);
+        }
+    }
+
+    /// A new block that is entered with the operand stack `stack`.
+    fn block(&mut self, stack: Vec<ValType>) -> BlockId {
+        self.count_operands(stack.len());
+        if self.graph.blocks.len() >= limits::NODES_MAX {
+            self.fault("blocks", limits::NODES_MAX);
         }
         for (height, ty) in stack.iter().enumerate() {
             self.graph.slot(height as u32, *ty);
@@ -233,8 +243,12 @@ impl Builder<'_> {
             }
             Instr::BrTable(e) => {
                 self.pop(1);
-                let targets = e.blocks.iter().map(|block| self.target(*block)).collect();
-                let default = self.target(e.default);
+                // One edge for each label, however often the table names it.
+                let mut edges = HashMap::new();
+                let mut edge =
+                    |label: InstrSeqId| *edges.entry(label).or_insert_with(|| self.target(label));
+                let targets = e.blocks.iter().map(|label| edge(*label)).collect();
+                let default = edge(e.default);
                 self.finish(End::Switch { targets, default });
             }
             Instr::Return(_) => self.finish(End::Return),
@@ -328,12 +342,13 @@ impl Builder<'_> {
     }
 
     /// The label of a `block` or `if`: what follows its end.
-    fn forward_label(&self, seq: InstrSeqId) -> Label {
+    fn forward_label(&mut self, seq: InstrSeqId) -> Label {
         let (params, results) = self.block_type(seq);
         let base = self.height() - params;
         let (_, stack) = self.current.as_ref().expect("only called in reachable code");
         let mut after = stack[..base as usize].to_vec();
         after.extend_from_slice(&results);
+        self.count_operands(after.len());
         Label { base, arity: results.len() as u32, target: None, stack: after }
     }
 

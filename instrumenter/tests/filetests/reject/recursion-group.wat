@@ -1,0 +1,1 @@
+(module (rec (type (func)) (type (func (param i32)))))
