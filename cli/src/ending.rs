@@ -77,11 +77,16 @@ pub fn conclude(ending: &Ending, slice: &Slice) -> Result<i32> {
     Ok(code)
 }
 
+/// The exit code of the process for that of a guest. The system passes on the low eight bits only;
+/// a code beyond them must not become 0, which says that all went well.
+fn guest_code(code: u32) -> i32 {
+    u8::try_from(code).unwrap_or(u8::MAX).into()
+}
+
 fn exit_code(ending: &Ending) -> i32 {
     let code = match &ending.outcome {
         Outcome::Finished(_) => return 0,
-        // As with any program, the system passes on the low eight bits of it.
-        Outcome::Exited(code) => return *code as i32,
+        Outcome::Exited(code) => return guest_code(*code),
         Outcome::Trapped(_) => Code::Trap,
         _ if ending.saved.is_some() => Code::Paused,
         Outcome::Interrupted => Code::Interrupted,

@@ -43,7 +43,8 @@ impl Code {
 /// The table as `--help` shows it.
 pub fn help() -> String {
     let mut text = String::from(
-        "Exit codes:\n    *  the guest's own, if it finished or exited (0 if it just returned)\n",
+        "Exit codes:\n    *  the guest's own, if it finished or exited (0 if it just returned, 255 for all \
+         above);\n       --report tells it from those below\n",
     );
     for (code, meaning) in TABLE {
         writeln!(text, "  {:>3}  {meaning}", code.number()).expect("writing to a string");

@@ -92,6 +92,14 @@ pub fn help_of(error: &anyhow::Error) -> Option<String> {
             EngineError::ModuleNotFound { .. } => {
                 Some("the snapshot does not embed its module: give it with --module FILE".into())
             }
+            EngineError::Wasi(source) if matches!(**source, WasiError::FileChanged { .. }) => Some(
+                "give it as it was (copies keep the time with `cp -p`, `scp -p`), or go on with \
+                      --allow-changed-files"
+                    .into(),
+            ),
+            EngineError::UnknownImport { .. } => {
+                Some("programs run here get WASI preview 1 and no other imports".into())
+            }
             EngineError::Limit { .. } => Some("--max-memory sets the limit of memories".into()),
             _ => None,
         }

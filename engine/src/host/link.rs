@@ -32,7 +32,9 @@ pub(crate) fn link(
                     module: from.to_string(),
                     name: name.to_string(),
                     ty: ty.to_string(),
-                    way_out: "provide it with `HostBuilder::func`".to_string(),
+                    way_out:
+                        "a program that embeds the engine provides it with `HostBuilder::func`"
+                            .to_string(),
                 });
             }
         };

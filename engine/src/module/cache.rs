@@ -95,7 +95,36 @@ impl InstrumentedEntry {
     /// A cache that cannot be written costs time only.
     pub(super) fn write(&self, wasm: &[u8]) {
         let _ = cache_dir::write_whole(&self.path, &[&Digest::of(wasm).0, wasm]);
+        if let Some(directory) = self.path.parent() {
+            let _ = prune(directory, INSTRUMENTED_BYTES_MAX);
+        }
     }
+}
+
+/// Bytes of all instrumented modules that are kept; builds that are gone leave theirs behind.
+const INSTRUMENTED_BYTES_MAX: u64 = 1 << 30;
+
+/// Removes the files that were written first until those left hold no more than `most` bytes.
+fn prune(directory: &Path, most: u64) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_file() {
+            files.push((metadata.modified()?, metadata.len(), entry.path()));
+        }
+    }
+    files.sort();
+    let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+    for (_, bytes, path) in files {
+        if total <= most {
+            break;
+        }
+        // Another process may have been first.
+        let _ = fs::remove_file(path);
+        total -= bytes;
+    }
+    Ok(())
 }
 
 /// Tells builds of this program apart: the version, and the size and time of the executable, so
@@ -111,4 +140,25 @@ fn build_id() -> u64 {
     let hash = hasher.finalize();
     let (first, _) = hash.as_bytes().split_first_chunk().expect("a digest has 32 bytes");
     u64::from_le_bytes(*first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_first_goes_first() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        for (age, name) in ["new", "older", "oldest"].into_iter().enumerate() {
+            let file = fs::File::create(path(name)).expect("a file");
+            file.set_len(100).expect("it can be longer");
+            let time = UNIX_EPOCH + std::time::Duration::from_secs(1_000_000 - age as u64);
+            file.set_modified(time).expect("it has a time");
+        }
+        prune(folder.path(), 250).expect("the folder can be read");
+        assert!(path("new").exists() && path("older").exists() && !path("oldest").exists());
+        prune(folder.path(), 0).expect("the folder can be read");
+        assert!(!path("new").exists());
+    }
 }
