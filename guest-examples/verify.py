@@ -5,8 +5,8 @@ wasmtime (not tasklet) and compare what they print with expected/.
 keep it. Each run has a fresh folder, so the examples may run in any order.
 Run it with the Python of build.sh's cache, or any that has wasmtime:
 
-    python3 -m venv /tmp/v && /tmp/v/bin/pip install wasmtime==48.0.0
-    /tmp/v/bin/python guest-examples/verify.py
+    python3 -m venv venv && venv/bin/pip install wasmtime==48.0.0
+    venv/bin/python guest-examples/verify.py
 """
 import json
 import os
