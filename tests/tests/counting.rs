@@ -346,6 +346,42 @@ fn tables_of_many_branches() {
     }
 }
 
+/// Symptom: a program trapped in code it never reached. Cause: fills of constant length were charged
+/// in full ahead, so that one path without a check took the fuel below the sentinels, and the next
+/// function took itself for being rebuilt. Now only short lengths are charged ahead; the rest is
+/// paid when it comes, and what the fuel cannot express goes on the debt.
+#[test]
+fn many_fills_of_constant_length() {
+    let fill = "(memory.fill (i32.const 0) (i32.const 0) (i32.const 65536))";
+    let wat = format!(
+        r#"(memory 1)
+          (func $spin (result i32) (local $i i32)
+            (loop $again (br_if $again (i32.lt_u
+              (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 10))))
+            (local.get $i))
+          (func (export "run") (param i32) (result i32)
+            (if (local.get 0) (then {}))
+            (call $spin))"#,
+        fill.repeat(33_000)
+    );
+    let subject = subject(&wat, &[1]).expect("the module is valid");
+    let plain = subject.run_plain().unwrap();
+    assert_eq!(plain.ending, Ending::Returned(vec![Value::I32(10)]));
+    for budget in [u64::MAX, 100_000_000, 2_147_483_647] {
+        let mut tasklet =
+            Tasklet::spawn(&subject.module, tasklet_engine::Host::empty(), subject.entry.clone())
+                .unwrap();
+        let outcome = loop {
+            match tasklet.run(budget).unwrap() {
+                Outcome::OutOfBudget => {}
+                outcome => break outcome,
+            }
+        };
+        assert_eq!(outcome, Outcome::Finished(vec![Value::I32(10)]), "budget {budget}");
+        assert_eq!(Some(tasklet.steps_used().unwrap()), plain.steps, "budget {budget}");
+    }
+}
+
 /// Leaves below and above the bound up to which a function gets no check of its own.
 #[test]
 fn leaves_around_the_bound_without_checks() {
