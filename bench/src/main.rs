@@ -87,6 +87,10 @@ fn main() -> Result<()> {
             of(4)
         );
     }
+    for program in programs.iter().filter(|program| ["matrix", "lua"].contains(&&*program.name)) {
+        let seconds = Ours::compile(program)?.pause_seconds(program, 1_000_000)?;
+        println!("pause + resume in {}: {:.0} ns", program.name, seconds * 1e9);
+    }
     Ok(())
 }
 

@@ -33,6 +33,20 @@ impl Ours {
         Ok(Ours { module, compile_seconds, code_bytes: code_bytes(&compiled) })
     }
 
+    /// CPU seconds of one slice with a budget of 1: a pause, a resume and at most a few steps, of
+    /// which there are up to `slices_max`.
+    pub fn pause_seconds(&self, program: &Program, slices_max: u64) -> Result<f64> {
+        let (stdout, _capture) = Output::capture();
+        let host = Host::builder().wasi(wasi_options(program, stdout)).build();
+        let mut tasklet = Tasklet::spawn(&self.module, host, Entry::Command)?;
+        let mut slices = 0;
+        let before = cpu::seconds();
+        while slices < slices_max && tasklet.run(1)? == Outcome::OutOfBudget {
+            slices += 1;
+        }
+        Ok((cpu::seconds() - before) / slices.max(1) as f64)
+    }
+
     /// Runs once.
     pub fn run(&self, program: &Program) -> Result<Run> {
         let (stdout, capture) = Output::capture();

@@ -15,7 +15,7 @@ use tasklet_tests::world::World;
 
 const EFFORT: Effort = Effort {
     every_stop_max: 3_000,
-    single_steps_max: 10_000_000,
+    single_steps_max: 100_000_000,
     stops: 300,
     pauses: 100,
     places: 10,
