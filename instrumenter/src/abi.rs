@@ -26,8 +26,24 @@
 //!
 //! # Results
 //!
-//! Result `i` of the function that returned last is at byte `16 * i` of [`FRAMES`]; a `funcref`
-//! result `i` is element `i` of the table [`REFS`] instead.
+//! Result `i` of the function that returned last is at byte `16 * i` of [`FRAMES`]; a reference
+//! result `i` is element `i` of the shadow table of its type instead.
+//!
+//! # Shadow tables
+//!
+//! References of frames and results are in tables, one for each kind of reference that the module
+//! needs: [`REFS`], [`REFS_EXTERN`], [`REFS_EXN`]. They share one index space: reference `i` of the
+//! continuation is element `i` of the table of its type, and element `i` of the others is null.
+//!
+//! # Imported state
+//!
+//! Imported memories, tables and tags of the original are defined in the instrumented module, with
+//! their minimum size, zero or null: a tasklet owns all its state. Imported globals stay imports.
+//!
+//! # Exceptions
+//!
+//! While an exception is in flight the fuel is in [`FUEL`]. One that leaves the outermost frame
+//! leaves [`RUN`]. While the program is paused none is in flight.
 
 /// The prefix of every name the instrumenter adds.
 pub const PREFIX: &str = "tasklet.";
@@ -41,12 +57,19 @@ pub const FUEL: &str = "tasklet.fuel";
 pub const DEBT: &str = "tasklet.debt";
 /// Mutable `i32` global: end of the innermost frame in [`FRAMES`].
 pub const SP: &str = "tasklet.sp";
-/// Mutable `i32` global: number of elements of [`REFS`] in use.
+/// Mutable `i32` global: number of elements of the shadow tables in use.
 pub const REF_SP: &str = "tasklet.ref_sp";
 /// The linear memory that holds results and frames. The guest cannot address it.
 pub const FRAMES: &str = "tasklet.frames";
-/// Shadow table (`funcref`) for the reference values of frames and results.
+/// Shadow table (`funcref`) for the function references of frames and results. This and the next
+/// ones are exported only if the module needs them.
 pub const REFS: &str = "tasklet.refs";
+/// Shadow table (`externref`) for the host's objects.
+pub const REFS_EXTERN: &str = "tasklet.refs.extern";
+/// Shadow table (`exnref`) for exceptions.
+pub const REFS_EXN: &str = "tasklet.refs.exn";
+/// Reserved: shadow table (`anyref`).
+pub const REFS_ANY: &str = "tasklet.refs.any";
 /// Table (`funcref`) of every address-taken function, in the order of
 /// [`Metadata::referenced_functions`](crate::Metadata::referenced_functions).
 pub const FUNCTIONS: &str = "tasklet.functions";
@@ -62,6 +85,8 @@ pub const MEMORY: &str = "tasklet.memory.";
 pub const GLOBAL: &str = "tasklet.global.";
 /// Prefix of the exported guest tables: `tasklet.table.N`, N the original index.
 pub const TABLE: &str = "tasklet.table.";
+/// Prefix of the exported guest tags: `tasklet.tag.N`, N the original index.
+pub const TAG: &str = "tasklet.tag.";
 /// Prefix of the exported mutable `i64` globals that record dropped data segments: bit `i % 64` of
 /// `tasklet.dropped_data.(i / 64)` is set once data segment `i` has been dropped by the guest.
 pub const DROPPED_DATA: &str = "tasklet.dropped_data.";
@@ -90,6 +115,8 @@ pub const SENTINEL_LIMIT: i64 = -(1 << 31);
 /// [`limits::UNCHECKED_STEPS_MAX`] each; of calls there are fewer than [`limits::NODES_MAX`], which
 /// makes 3.4 * 10^7.
 pub const DEBT_FLOOR: i64 = -(1 << 30);
+/// What a bulk operation with a 64-bit length pays at most: no memory or table is larger.
+pub const BULK_STEPS_MAX: i64 = 1 << 48;
 /// The largest fuel the engine may grant at once.
 pub const FUEL_MAX: i64 = 1 << 62;
 
@@ -100,7 +127,7 @@ pub const RESULT_BYTES: u32 = 16;
 /// Version of the prices below; part of every snapshot.
 pub const COST_TABLE_VERSION: u32 = 1;
 /// Version of the ABI described here and of the [`Metadata`](crate::Metadata) encoding.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Limits on what the instrumenter takes and makes; `docs/limits.md` lists them.
 pub mod limits {
@@ -113,6 +140,8 @@ pub mod limits {
     pub const LOCALS_MAX: usize = 50_000;
     /// Deepest nesting of control instructions in a function; the work recurses once per level.
     pub const NESTING_MAX: usize = 20_000;
+    /// Most catch clauses around an instruction: those of all `try_table`s that it is in.
+    pub const HANDLERS_MAX: usize = 1 << 10;
     /// Most operands at block boundaries of a function, added up over its blocks.
     pub const BOUNDARY_OPERANDS_MAX: usize = 1 << 24;
     /// Most 64-bit words for the live locals of a function: blocks times locals, by the bit.
@@ -131,9 +160,9 @@ pub mod limits {
     /// Frame memory kept free above the continuation when a slice begins, in 64 KiB pages
     /// (16 MiB). A spill past it is a wasm out-of-bounds trap, never a silent overrun.
     pub const FRAME_PAGES_RESERVE: u32 = 256;
-    /// Elements of the shadow table kept free when a slice begins.
+    /// Elements of the shadow tables kept free when a slice begins.
     pub const REFS_RESERVE: u32 = 1 << 16;
-    /// Most elements of the shadow table.
+    /// Most elements of a shadow table.
     pub const REFS_MAX: u64 = 1 << 24;
     /// A function that neither loops nor calls one that can pause, and that costs at most this
     /// many steps on its longest path, gets no check of its own.

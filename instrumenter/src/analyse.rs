@@ -1,4 +1,4 @@
-//! Analyses of a [`Graph`]. None of them changes it, and none knows walrus.
+//! Analyses of a [`Graph`]. None of them changes it, and none knows how it is encoded.
 
 pub(crate) mod callgraph;
 pub(crate) mod charges;
@@ -23,11 +23,11 @@ pub(crate) struct Analysis {
     pub charges: charges::Charges,
 }
 
-/// Runs the analyses.
+/// Runs the analyses. `catches` tells whether any function of the module catches exceptions.
 ///
 /// # Errors
 /// When the sets of live locals would get too large.
-pub(crate) fn analyse(graph: &Graph) -> Result<Analysis, Error> {
+pub(crate) fn analyse(graph: &Graph, catches: bool) -> Result<Analysis, Error> {
     let words = (graph.locals as usize).div_ceil(64) * graph.blocks.len();
     if words > limits::LIVENESS_WORDS_MAX {
         let message = format!(
@@ -37,20 +37,13 @@ pub(crate) fn analyse(graph: &Graph) -> Result<Analysis, Error> {
         );
         return Err(Error::new(ErrorKind::Limit, message));
     }
-    let successors: Vec<Vec<u32>> = graph
-        .blocks
-        .iter()
-        .map(|block| {
-            let mut list = Vec::new();
-            block.end.successors(|successor| list.push(successor));
-            list
-        })
-        .collect();
+    let successors = graph.successor_lists();
     let (order, position) = order::reverse_postorder(&successors);
     let predecessors = order::predecessors(&successors, &order);
     let loops = loops::loops(graph, &order, &position, &predecessors);
     let live = liveness::liveness(graph, &order, &predecessors, &successors);
-    let charges =
-        charges::charges(graph, &order, &successors, |block| loops.headed_by(block).is_some());
+    let charges = charges::charges(graph, &order, &successors, catches, |block| {
+        loops.headed_by(block).is_some()
+    });
     Ok(Analysis { order, loops, live, charges })
 }

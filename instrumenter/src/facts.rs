@@ -1,41 +1,89 @@
-//! What the validator knows of a module and walrus forgets: operand types, local indices and
-//! offsets, keyed by byte offset in the original module.
+//! What there is to know of a module before its code is looked at: types, index spaces, names.
 //!
 //! This is also where a module is judged: invalid bytes, components, unsupported features and
-//! exceeded limits all end here, before anything is rewritten.
-
-use std::collections::HashMap;
+//! exceeded limits all end here or, for function bodies, in [`crate::graph::build`].
 
 use wasmparser::{
-    CompositeInnerType, ExternalKind, FuncValidator, FunctionBody, Operator, Parser, Payload,
-    ValidPayload, Validator, ValidatorResources, WasmModuleResources,
+    ExternalKind, FuncToValidate, FunctionBody, Parser, Payload, TypeRef, ValidPayload, Validator,
+    ValidatorResources,
 };
 
 use crate::abi::{self, limits};
 use crate::error::{Error, ErrorKind, Place};
 use crate::features;
-use crate::metadata::{FunctionType, ValType};
+use crate::types::{Signature, TypeIndices, WasmType};
 
-/// Facts about a whole module.
+/// Facts about a module, in the original's index spaces.
 #[derive(Debug, Default)]
 pub(crate) struct ModuleFacts {
     /// Function types by type index.
-    pub types: Vec<FunctionType>,
-    /// For every type index the smallest one of an equal type: types are equal by structure.
+    pub types: Vec<Signature>,
+    /// For every type index the smallest one of an equal type.
     pub canonical: Vec<u32>,
+    /// The types by identity.
+    pub indices: TypeIndices,
     /// Canonical type index of every function, imports first.
     pub function_types: Vec<u32>,
+    /// The imports of functions, by module and name.
+    pub imports: Vec<Import>,
     /// Number of imported functions.
     pub imported_functions: u32,
     /// Names from the name section.
     pub names: Vec<Option<String>>,
-    /// The defined functions, in order.
-    pub bodies: Vec<FunctionFacts>,
-    /// Functions that a `ref.func` names, repeats included.
+    /// Memories.
+    pub memories: Vec<Memory>,
+    /// Tables.
+    pub tables: Vec<Table>,
+    /// Globals.
+    pub globals: Vec<Global>,
+    /// Type index of every tag, and where it is imported from.
+    pub tags: Vec<(u32, Option<Import>)>,
+    /// Exports: name, kind and index.
+    pub exports: Vec<(String, ExternalKind, u32)>,
+    /// The start function.
+    pub start: Option<u32>,
+    /// Functions that a constant expression or an element segment names, repeats included.
     pub references: Vec<u32>,
-    /// Number of memories.
-    pub memories: u32,
+    /// For every element segment whether it is passive.
+    pub elements: Vec<bool>,
+    /// For every data segment whether it is passive.
+    pub data: Vec<bool>,
+    /// Whether any function catches exceptions.
+    pub catches: bool,
 }
+
+/// Module and name of an import.
+pub(crate) type Import = (String, String);
+
+/// A memory.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub pages: u64,
+    pub pages_max: Option<u64>,
+    pub memory64: bool,
+    pub import: Option<Import>,
+}
+
+/// A table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub element: WasmType,
+    pub elements: u64,
+    pub elements_max: Option<u64>,
+    pub table64: bool,
+    pub import: Option<Import>,
+}
+
+/// A global.
+#[derive(Debug)]
+pub(crate) struct Global {
+    pub ty: WasmType,
+    pub mutable: bool,
+    pub import: Option<Import>,
+}
+
+/// A function body to be validated.
+pub(crate) type ToValidate<'a> = (FuncToValidate<ValidatorResources>, FunctionBody<'a>);
 
 impl ModuleFacts {
     /// Says in which function an error is.
@@ -44,42 +92,35 @@ impl ModuleFacts {
         let name = self.names.get(function as usize).cloned().flatten();
         error.at(Place { function: Some(function), name, offset })
     }
+
+    /// The type of a function.
+    pub fn signature_of(&self, function: u32) -> &Signature {
+        &self.types[self.function_types[function as usize] as usize]
+    }
+
+    /// The type of a tag.
+    pub fn tag_type(&self, tag: u32) -> &Signature {
+        &self.types[self.tags[tag as usize].0 as usize]
+    }
 }
 
-/// Facts about one function body.
-#[derive(Debug, Default)]
-pub(crate) struct FunctionFacts {
-    /// Types of all locals, parameters first.
-    pub locals: Vec<ValType>,
-    /// Offset of the first instruction.
-    pub code_offset: u32,
-    /// The reachable instructions in order.
-    pub operators: Vec<OperatorFacts>,
-    /// Types pushed by the instructions; `OperatorFacts::pushes` indexes it.
-    pub pushed: Vec<ValType>,
-    /// Functions that a `ref.func` names.
-    pub references: Vec<u32>,
+/// What is wrong with the bytes.
+pub(crate) fn invalid(error: wasmparser::BinaryReaderError) -> Error {
+    Error::new(ErrorKind::Invalid, error.message())
+        .at(Place { offset: Some(error.offset() as u64), ..Place::default() })
 }
 
-/// Facts about one instruction.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OperatorFacts {
-    /// Byte offset in the module.
-    pub offset: u32,
-    /// The local index or type index it names; 0 where it names none.
-    pub index: u32,
-    /// Number of operands it pops.
-    pub pops: u16,
-    /// Number of results it pushes.
-    pub pushes: u16,
-    /// First of the pushed types.
-    pub pushed_at: u32,
-    /// Static price in steps.
-    pub cost: u8,
+fn at(error: Error, offset: usize) -> Error {
+    error.at(Place { offset: Some(offset as u64), ..Place::default() })
 }
 
-/// Validates a module and gathers its facts.
-pub(crate) fn gather(wasm: &[u8]) -> Result<ModuleFacts, Error> {
+/// Validates all of a module but its function bodies, and gathers its facts.
+///
+/// As the refusal of a feature only counts once the whole module is known to be valid, it comes
+/// beside the facts that were gathered before it.
+pub(crate) fn gather(
+    wasm: &[u8],
+) -> Result<(ModuleFacts, Vec<ToValidate<'_>>, Option<Error>), Error> {
     if wasm.len() > limits::MODULE_BYTES_MAX {
         return Err(Error::new(ErrorKind::Limit, "the module is larger than 1 GiB"));
     }
@@ -92,77 +133,32 @@ pub(crate) fn gather(wasm: &[u8]) -> Result<ModuleFacts, Error> {
     }
     let mut facts = ModuleFacts::default();
     let mut validator = Validator::new_with_features(features::recognised());
-    let mut allocations = wasmparser::FuncValidatorAllocations::default();
-    let mut bodies: Vec<Result<FunctionFacts, Error>> = Vec::new();
+    let mut bodies = Vec::new();
+    let mut refusal = None;
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(invalid)?;
-        let valid = validator.payload(&payload).map_err(invalid)?;
-        if let ValidPayload::Func(to_validate, body) = valid {
-            let mut func = to_validate.into_validator(allocations);
-            let body = gather_body(&mut func, &body, &facts.canonical);
-            bodies.push(body.map_err(|e| in_function(wasm, e, func.index()))?);
-            allocations = func.into_allocations();
-            continue;
-        }
-        gather_section(&mut facts, payload)?;
-    }
-    // A feature is only refused once the whole module is known to be valid: an invalid module is
-    // invalid first.
-    for (index, body) in (facts.imported_functions..).zip(bodies) {
-        let body = body.map_err(|e| facts.locate(e, index))?;
-        facts.references.extend_from_slice(&body.references);
-        facts.bodies.push(body);
-    }
-    Ok(facts)
-}
-
-fn invalid(error: wasmparser::BinaryReaderError) -> Error {
-    Error::new(ErrorKind::Invalid, error.message())
-        .at(Place { offset: Some(error.offset() as u64), ..Place::default() })
-}
-
-/// Says in which function of an invalid module an error is. The names come behind the code, so
-/// they have not been read yet.
-fn in_function(wasm: &[u8], error: Error, function: u32) -> Error {
-    let mut names =
-        ModuleFacts { function_types: vec![0; function as usize + 1], ..Default::default() };
-    for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
-        if let Payload::CustomSection(section) = payload
-            && let wasmparser::KnownCustom::Name(reader) = section.as_known()
-        {
-            gather_names(&mut names, reader);
-        }
-    }
-    names.locate(error, function)
-}
-
-fn at(error: Error, offset: usize) -> Error {
-    error.at(Place { offset: Some(offset as u64), ..Place::default() })
-}
-
-fn gather_section(facts: &mut ModuleFacts, payload: Payload<'_>) -> Result<(), Error> {
-    match payload {
-        Payload::TypeSection(section) => {
-            let mut known = HashMap::new();
-            for group in section {
-                let group = group.map_err(invalid)?;
-                features::check_group(&group)?;
-                for (offset, ty) in group.into_types_and_offsets() {
-                    let ty = function_type(&ty).map_err(|e| at(e, offset))?;
-                    let next = facts.types.len() as u32;
-                    facts.canonical.push(*known.entry(ty.clone()).or_insert(next));
-                    facts.types.push(ty);
-                }
+        match validator.payload(&payload).map_err(invalid)? {
+            ValidPayload::Func(to_validate, body) => bodies.push((to_validate, body)),
+            _ if refusal.is_none() => {
+                refusal = gather_section(&mut facts, &validator, payload).err();
             }
+            _ => {}
         }
+    }
+    Ok((facts, bodies, refusal))
+}
+
+fn gather_section(
+    facts: &mut ModuleFacts,
+    validator: &Validator,
+    payload: Payload<'_>,
+) -> Result<(), Error> {
+    match payload {
+        Payload::TypeSection(section) => gather_types(facts, validator, section)?,
         Payload::ImportSection(section) => {
             for item in section.into_imports_with_offsets() {
                 let (offset, import) = item.map_err(invalid)?;
-                features::check_import(&import.ty).map_err(|e| at(e, offset))?;
-                if let wasmparser::TypeRef::Func(ty) = import.ty {
-                    facts.function_types.push(facts.canonical[ty as usize]);
-                    facts.imported_functions += 1;
-                }
+                gather_import(facts, import).map_err(|e| at(e, offset))?;
             }
         }
         Payload::FunctionSection(section) => {
@@ -174,28 +170,38 @@ fn gather_section(facts: &mut ModuleFacts, payload: Payload<'_>) -> Result<(), E
         Payload::TableSection(section) => {
             for item in section.into_iter_with_offsets() {
                 let (offset, table) = item.map_err(invalid)?;
-                features::check_table(&table.ty).map_err(|e| at(e, offset))?;
+                add_table(facts, &table.ty, None).map_err(|e| at(e, offset))?;
+                if let wasmparser::TableInit::Expr(expr) = table.init {
+                    gather_constant(facts, &expr)?;
+                }
             }
         }
-        Payload::MemorySection(section) => gather_memories(facts, section)?,
-        Payload::GlobalSection(section) => {
+        Payload::MemorySection(section) => {
             for item in section.into_iter_with_offsets() {
-                let (offset, global) = item.map_err(invalid)?;
-                features::value_type(global.ty.content_type).map_err(|e| at(e, offset))?;
+                let (offset, memory) = item.map_err(invalid)?;
+                add_memory(facts, &memory, None).map_err(|e| at(e, offset))?;
             }
         }
         Payload::TagSection(section) => {
-            let e = features::refuse("exception handling", "compile the program without it");
-            return Err(at(e, section.range().start));
-        }
-        Payload::ExportSection(section) => check_exports(section)?,
-        Payload::ElementSection(section) => {
             for item in section.into_iter_with_offsets() {
-                let (offset, element) = item.map_err(invalid)?;
-                if let wasmparser::ElementItems::Expressions(ty, _) = element.items {
-                    features::value_type(wasmparser::ValType::Ref(ty))
-                        .map_err(|e| at(e, offset))?;
-                }
+                let (_, tag) = item.map_err(invalid)?;
+                facts.tags.push((tag.func_type_idx, None));
+            }
+        }
+        Payload::GlobalSection(section) => {
+            for item in section.into_iter_with_offsets() {
+                let (offset, global) = item.map_err(invalid)?;
+                add_global(facts, global.ty, None).map_err(|e| at(e, offset))?;
+                gather_constant(facts, &global.init_expr)?;
+            }
+        }
+        Payload::ExportSection(section) => gather_exports(facts, section)?,
+        Payload::StartSection { func, .. } => facts.start = Some(func),
+        Payload::ElementSection(section) => gather_elements(facts, section)?,
+        Payload::DataSection(section) => {
+            for item in section {
+                let data = item.map_err(invalid)?;
+                facts.data.push(matches!(data.kind, wasmparser::DataKind::Passive));
             }
         }
         Payload::CustomSection(section) => {
@@ -208,23 +214,124 @@ fn gather_section(facts: &mut ModuleFacts, payload: Payload<'_>) -> Result<(), E
     Ok(())
 }
 
-fn gather_memories(
+fn gather_types(
     facts: &mut ModuleFacts,
-    section: wasmparser::MemorySectionReader<'_>,
+    validator: &Validator,
+    section: wasmparser::TypeSectionReader<'_>,
 ) -> Result<(), Error> {
-    for item in section.into_iter_with_offsets() {
-        let (offset, memory) = item.map_err(invalid)?;
-        features::check_memory(&memory).map_err(|e| at(e, offset))?;
-        facts.memories += 1;
-        if facts.memories > 1 {
-            let e = features::refuse("multiple memories", "compile the program with one memory");
-            return Err(at(e, offset));
+    // All types first: they may refer to later ones of their group.
+    let known = validator.types(0).ok_or_else(|| internal("types outside of a module"))?;
+    let mut found = Vec::new();
+    for group in section {
+        for (offset, ty) in group.map_err(invalid)?.into_types_and_offsets() {
+            let index = found.len() as u32;
+            let id = known.core_type_at_in_module(index);
+            facts.canonical.push(facts.indices.canonical(index, id));
+            found.push((offset, ty));
+        }
+    }
+    for (offset, ty) in found {
+        let func = features::check_type(&ty).map_err(|e| at(e, offset))?;
+        let values = |types: &[wasmparser::ValType]| {
+            if types.len() > limits::SIGNATURE_VALUES_MAX {
+                return Err(Error::new(
+                    ErrorKind::Limit,
+                    format!(
+                        "a function type has more than {} values",
+                        limits::SIGNATURE_VALUES_MAX
+                    ),
+                ));
+            }
+            types.iter().map(|ty| value_type(facts, *ty)).collect()
+        };
+        let params = values(func.params()).map_err(|e| at(e, offset))?;
+        let results = values(func.results()).map_err(|e| at(e, offset))?;
+        facts.types.push(Signature { params, results });
+    }
+    Ok(())
+}
+
+fn internal(message: &str) -> Error {
+    Error::new(ErrorKind::Internal, message)
+}
+
+fn value_type(facts: &ModuleFacts, ty: wasmparser::ValType) -> Result<WasmType, Error> {
+    features::check_value_type(ty)?;
+    facts.indices.value(ty).ok_or_else(|| internal("a type that the module does not have"))
+}
+
+fn gather_import(facts: &mut ModuleFacts, import: wasmparser::Import<'_>) -> Result<(), Error> {
+    let from = (import.module.to_owned(), import.name.to_owned());
+    match import.ty {
+        TypeRef::Func(ty) => {
+            facts.function_types.push(facts.canonical[ty as usize]);
+            facts.imports.push(from);
+            facts.imported_functions += 1;
+        }
+        TypeRef::Table(ty) => add_table(facts, &ty, Some(from))?,
+        TypeRef::Memory(ty) => add_memory(facts, &ty, Some(from))?,
+        TypeRef::Global(ty) => add_global(facts, ty, Some(from))?,
+        TypeRef::Tag(ty) => facts.tags.push((ty.func_type_idx, Some(from))),
+        TypeRef::FuncExact(_) => {
+            return Err(features::refuse("exact function types", "import the plain type"));
         }
     }
     Ok(())
 }
 
-fn check_exports(section: wasmparser::ExportSectionReader<'_>) -> Result<(), Error> {
+fn add_memory(
+    facts: &mut ModuleFacts,
+    ty: &wasmparser::MemoryType,
+    import: Option<Import>,
+) -> Result<(), Error> {
+    features::check_memory(ty)?;
+    facts.memories.push(Memory {
+        pages: ty.initial,
+        pages_max: ty.maximum,
+        memory64: ty.memory64,
+        import,
+    });
+    Ok(())
+}
+
+fn add_table(
+    facts: &mut ModuleFacts,
+    ty: &wasmparser::TableType,
+    import: Option<Import>,
+) -> Result<(), Error> {
+    features::check_table(ty)?;
+    if import.is_some() && !ty.element_type.is_nullable() {
+        let way_out = "a tasklet owns its tables, and one without null has no first value";
+        return Err(features::refuse("imported tables of non-null references", way_out));
+    }
+    let element = value_type(facts, wasmparser::ValType::Ref(ty.element_type))?;
+    facts.tables.push(Table {
+        element,
+        elements: ty.initial,
+        elements_max: ty.maximum,
+        table64: ty.table64,
+        import,
+    });
+    Ok(())
+}
+
+fn add_global(
+    facts: &mut ModuleFacts,
+    ty: wasmparser::GlobalType,
+    import: Option<Import>,
+) -> Result<(), Error> {
+    if ty.shared {
+        return Err(features::refuse("shared globals (threads)", "compile without threads"));
+    }
+    let content = value_type(facts, ty.content_type)?;
+    facts.globals.push(Global { ty: content, mutable: ty.mutable, import });
+    Ok(())
+}
+
+fn gather_exports(
+    facts: &mut ModuleFacts,
+    section: wasmparser::ExportSectionReader<'_>,
+) -> Result<(), Error> {
     for item in section.into_iter_with_offsets() {
         let (offset, export) = item.map_err(invalid)?;
         if export.name.starts_with(abi::PREFIX) {
@@ -236,29 +343,50 @@ fn check_exports(section: wasmparser::ExportSectionReader<'_>) -> Result<(), Err
             );
             return Err(at(Error::new(ErrorKind::Reserved, message), offset));
         }
-        if export.kind == ExternalKind::Tag {
-            let e = features::refuse("exception handling", "compile the program without it");
-            return Err(at(e, offset));
+        facts.exports.push((export.name.to_owned(), export.kind, export.index));
+    }
+    Ok(())
+}
+
+fn gather_elements(
+    facts: &mut ModuleFacts,
+    section: wasmparser::ElementSectionReader<'_>,
+) -> Result<(), Error> {
+    for item in section.into_iter_with_offsets() {
+        let (offset, element) = item.map_err(invalid)?;
+        facts.elements.push(matches!(element.kind, wasmparser::ElementKind::Passive));
+        match element.items {
+            wasmparser::ElementItems::Functions(functions) => {
+                for function in functions {
+                    facts.references.push(function.map_err(invalid)?);
+                }
+            }
+            wasmparser::ElementItems::Expressions(ty, exprs) => {
+                features::check_value_type(wasmparser::ValType::Ref(ty))
+                    .map_err(|e| at(e, offset))?;
+                for expr in exprs {
+                    gather_constant(facts, &expr.map_err(invalid)?)?;
+                }
+            }
         }
     }
     Ok(())
 }
 
-fn function_type(ty: &wasmparser::SubType) -> Result<FunctionType, Error> {
-    features::check_type(ty)?;
-    let CompositeInnerType::Func(func) = &ty.composite_type.inner else {
-        return Err(features::refuse("garbage-collected types", "compile without them"));
-    };
-    let values = |types: &[wasmparser::ValType]| {
-        if types.len() > limits::SIGNATURE_VALUES_MAX {
-            return Err(Error::new(
-                ErrorKind::Limit,
-                format!("a function type has more than {} values", limits::SIGNATURE_VALUES_MAX),
-            ));
+/// Remembers the functions that a constant expression names.
+fn gather_constant(
+    facts: &mut ModuleFacts,
+    expr: &wasmparser::ConstExpr<'_>,
+) -> Result<(), Error> {
+    let mut operators = expr.get_operators_reader();
+    while !operators.eof() {
+        let (op, offset) = operators.read_with_offset().map_err(invalid)?;
+        features::check_operator(&op).map_err(|e| at(e, offset))?;
+        if let wasmparser::Operator::RefFunc { function_index } = op {
+            facts.references.push(function_index);
         }
-        types.iter().map(|ty| features::value_type(*ty)).collect()
-    };
-    Ok(FunctionType { params: values(func.params())?, results: values(func.results())? })
+    }
+    Ok(())
 }
 
 fn gather_names(facts: &mut ModuleFacts, names: wasmparser::NameSectionReader<'_>) {
@@ -272,122 +400,5 @@ fn gather_names(facts: &mut ModuleFacts, names: wasmparser::NameSectionReader<'_
                 }
             }
         }
-    }
-}
-
-/// The outer error is an invalid body, the inner one a refusal.
-fn gather_body(
-    func: &mut FuncValidator<ValidatorResources>,
-    body: &FunctionBody<'_>,
-    canonical: &[u32],
-) -> Result<Result<FunctionFacts, Error>, Error> {
-    let mut facts = FunctionFacts::default();
-    let mut refusal = None;
-    let mut reader = body.get_binary_reader();
-    func.read_locals(&mut reader).map_err(invalid)?;
-    reader.set_features(*func.features());
-    for index in 0..func.len_locals() {
-        let ty = func.get_local_type(index).map(features::value_type);
-        match ty {
-            Some(Ok(ty)) => facts.locals.push(ty),
-            Some(Err(e)) => refusal = refusal.or(Some(at(e, body.range().start))),
-            None => {}
-        }
-    }
-    facts.code_offset = reader.original_position() as u32;
-    let mut operators = wasmparser::OperatorsReader::new(reader);
-    while !operators.eof() {
-        let (op, offset) = operators.read_with_offset().map_err(invalid)?;
-        let reachable = func.get_control_frame(0).is_some_and(|frame| !frame.unreachable);
-        let arity = if reachable { op.operator_arity(&*func) } else { None };
-        let index = index(func, &op, canonical);
-        func.op(offset, &op).map_err(invalid)?;
-        if refusal.is_some() {
-            continue;
-        }
-        let checked = features::check_operator(&op).and_then(|()| match arity {
-            Some(arity) => gather_operator(&mut facts, func, &op, offset, arity, index),
-            None => Ok(()),
-        });
-        refusal = checked.err().map(|e| at(e, offset));
-    }
-    operators.finish().map_err(invalid)?;
-    Ok(match refusal {
-        Some(e) => Err(e),
-        None => Ok(facts),
-    })
-}
-
-/// The local an instruction names, or the canonical type of a call.
-fn index(func: &FuncValidator<ValidatorResources>, op: &Operator<'_>, canonical: &[u32]) -> u32 {
-    let ty = match op {
-        Operator::LocalGet { local_index }
-        | Operator::LocalSet { local_index }
-        | Operator::LocalTee { local_index } => return *local_index,
-        Operator::Call { function_index } => {
-            func.resources().type_index_of_function(*function_index)
-        }
-        Operator::CallIndirect { type_index, .. } => Some(*type_index),
-        _ => None,
-    };
-    ty.and_then(|ty| canonical.get(ty as usize)).copied().unwrap_or(0)
-}
-
-fn gather_operator(
-    facts: &mut FunctionFacts,
-    func: &FuncValidator<ValidatorResources>,
-    op: &Operator<'_>,
-    offset: usize,
-    (pops, pushes): (u32, u32),
-    index: u32,
-) -> Result<(), Error> {
-    let pushed_at = facts.pushed.len() as u32;
-    if let Operator::RefFunc { function_index } = op {
-        facts.references.push(*function_index);
-    }
-    // Control instructions leave what they push to the graph builder.
-    let control = matches!(
-        op,
-        Operator::Block { .. }
-            | Operator::Loop { .. }
-            | Operator::If { .. }
-            | Operator::Else
-            | Operator::End
-            | Operator::Br { .. }
-            | Operator::BrIf { .. }
-            | Operator::BrTable { .. }
-            | Operator::Return
-            | Operator::Unreachable
-    );
-    let pushes = if control { 0 } else { pushes };
-    for depth in (0..pushes as usize).rev() {
-        if let Some(Some(ty)) = func.get_operand_type(depth) {
-            facts.pushed.push(features::operand_type(ty)?);
-        }
-    }
-    facts.operators.push(OperatorFacts {
-        offset: offset as u32,
-        index,
-        pops: pops as u16,
-        pushes: pushes as u16,
-        pushed_at,
-        cost: cost(op),
-    });
-    Ok(())
-}
-
-/// The price of an instruction in steps: wasmtime 48's default operator costs.
-/// Bulk operations cost one step more for every byte or element; see the rewriting.
-fn cost(op: &Operator<'_>) -> u8 {
-    match op {
-        Operator::Nop
-        | Operator::Drop
-        | Operator::Block { .. }
-        | Operator::Loop { .. }
-        | Operator::Unreachable
-        | Operator::Return
-        | Operator::Else
-        | Operator::End => 0,
-        _ => 1,
     }
 }

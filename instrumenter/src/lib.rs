@@ -8,27 +8,29 @@
 //! # Ok::<(), tasklet_instrumenter::Error>(())
 //! ```
 //!
-//! The pipeline is the list of files: [`facts`](self) (validate, refuse, remember operand types),
-//! `parse`, `graph`, `analyse`, `plan`, `rewrite`, `emit`. [`abi`] says what the result looks like
+//! The pipeline is the list of files: `facts` (validate, refuse, describe), `graph`, `analyse`,
+//! `plan`, `rewrite`, `emit`. [`abi`] says what the result looks like
 //! from outside, `docs/transform.md` how the code looks inside.
 #![deny(missing_docs)]
 
 pub mod abi;
 mod analyse;
+mod describe;
 mod emit;
 mod error;
 mod facts;
 mod features;
 mod graph;
 mod metadata;
-mod parse;
+mod parallel;
 mod plan;
 mod rewrite;
+mod types;
 
 pub use error::{Error, ErrorKind, Place as ErrorPlace};
 pub use metadata::{
     Export, Field, FunctionInfo, FunctionType, GlobalInfo, MemoryInfo, Metadata, Place, Point,
-    PointKind, TableInfo, ValType,
+    PointKind, TableInfo, TagInfo, ValType,
 };
 
 use analyse::callgraph;
@@ -47,25 +49,19 @@ pub struct Instrumented {
     pub metadata: Metadata,
 }
 
-/// Native stack for the work: it recurses once per nested block of a function.
-const STACK_BYTES: usize = 256 << 20;
-
 /// Instruments a module. The same bytes and options give the same output on every machine.
 ///
 /// # Errors
 /// See [`ErrorKind`]; where a part of the module is at fault, the error says which.
-pub fn instrument(wasm: &[u8], options: &Options) -> Result<Instrumented, Error> {
-    std::thread::scope(|scope| {
-        let work = std::thread::Builder::new()
-            .name("instrumenter".into())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || instrument_here(wasm, options))
-            .map_err(|e| Error::new(ErrorKind::Limit, format!("cannot start a thread: {e}")))?;
-        match work.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })
+pub fn instrument(wasm: &[u8], _options: &Options) -> Result<Instrumented, Error> {
+    let (mut facts, bodies) = read(wasm)?;
+    facts.catches = bodies.iter().any(|body| body.graph.handlers.len() > 1);
+    let references = bodies.iter().flat_map(|body| body.references.iter().copied()).collect();
+    let mut metadata = describe::describe(wasm, &facts, references);
+    let can_pause = can_pause(&facts, &bodies, &metadata);
+    let rewritten = rewrite::rewrite(wasm, &facts, bodies, &can_pause, &mut metadata)?;
+    let wasm = emit::emit(wasm, &facts, rewritten, &metadata)?;
+    Ok(Instrumented { wasm, metadata })
 }
 
 /// Checks that a module is valid and uses nothing that is refused, without instrumenting it.
@@ -73,37 +69,56 @@ pub fn instrument(wasm: &[u8], options: &Options) -> Result<Instrumented, Error>
 /// # Errors
 /// As [`instrument`], but for the limits that only show when the code is rewritten.
 pub fn check(wasm: &[u8]) -> Result<(), Error> {
-    facts::gather(wasm).map(|_| ())
+    read(wasm).map(|_| ())
 }
 
-fn instrument_here(wasm: &[u8], _options: &Options) -> Result<Instrumented, Error> {
-    let facts = facts::gather(wasm)?;
-    let mut module = parse::parse(wasm)?;
-    let mut metadata = parse::describe(wasm, &module, &facts);
-    let mut graphs = Vec::with_capacity(facts.bodies.len());
-    let mut summaries = Vec::with_capacity(facts.bodies.len());
+/// Validates a module and reads it.
+fn read(wasm: &[u8]) -> Result<(facts::ModuleFacts, Vec<graph::build::Body>), Error> {
+    let (facts, bodies, refusal) = facts::gather(wasm)?;
+    let complete = refusal.is_none();
+    let built = parallel::map(bodies, Default::default, |allocations, _, body| {
+        if complete {
+            graph::build::build(&facts, body, allocations).map(Some)
+        } else {
+            graph::build::validate(body, allocations).map(|()| None)
+        }
+    })?;
+    // A feature is only refused once the whole module is known to be valid: an invalid module is
+    // invalid first.
+    let mut valid = Vec::with_capacity(built.len());
+    for (function, body) in (facts.imported_functions..).zip(built) {
+        valid.push(body.map_err(|e| facts.locate(e, function))?);
+    }
+    if let Some(refusal) = refusal {
+        return Err(refusal);
+    }
+    let mut bodies = Vec::with_capacity(valid.len());
+    for (function, body) in (facts.imported_functions..).zip(valid) {
+        if let Some(body) = body {
+            bodies.push(body.map_err(|e| facts.locate(e, function))?);
+        }
+    }
+    Ok((facts, bodies))
+}
+
+fn can_pause(
+    facts: &facts::ModuleFacts,
+    bodies: &[graph::build::Body],
+    metadata: &Metadata,
+) -> callgraph::CanPause {
     // What the engine starts must be resumable: starting is resuming at the entry.
     let mut started = vec![false; facts.function_types.len()];
     let exported = metadata.exports.iter().map(|export| export.function);
     exported.chain(metadata.start).for_each(|function| started[function as usize] = true);
-    for (function, body) in module.funcs.iter_local().map(|(_, f)| f).zip(&facts.bodies) {
-        let index = facts.imported_functions + graphs.len() as u32;
-        let signature = &facts.types[facts.function_types[index as usize] as usize];
-        let built = graph::build::build(function, &module.types, body, signature, &facts.types)
-            .map_err(|e| facts.locate(e, index))?;
-        summaries.push(callgraph::summarise(&built.graph, started[index as usize]));
-        graphs.push(built);
-    }
-    let can_pause = callgraph::can_pause(
+    let summaries: Vec<_> = (facts.imported_functions as usize..)
+        .zip(bodies)
+        .map(|(function, body)| callgraph::summarise(&body.graph, started[function]))
+        .collect();
+    callgraph::can_pause(
         &summaries,
         facts.imported_functions,
         &facts.function_types,
         facts.types.len(),
         &metadata.referenced_functions,
-    );
-    drop(summaries);
-    let input = rewrite::Input { facts: &facts, graphs, can_pause };
-    rewrite::rewrite(&mut module, input, &mut metadata)?;
-    let wasm = emit::emit(module, &metadata)?;
-    Ok(Instrumented { wasm, metadata })
+    )
 }

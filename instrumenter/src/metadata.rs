@@ -18,18 +18,32 @@ pub enum ValType {
     F64,
     /// 128-bit vector.
     V128,
-    /// Nullable reference to a function.
+    /// Reference to a function: typed or not, nullable or not.
     FuncRef,
+    /// Reference to an object of the host's.
+    ExternRef,
+    /// Reference to an exception.
+    ExnRef,
+    /// Reference of the `any` hierarchy. Reserved: no module that has such values is instrumented.
+    AnyRef,
 }
 
 impl ValType {
-    /// Bytes of frame memory a value takes; references take none (they live in the shadow table).
+    /// Whether it is a reference. In an instrumented module every reference type is nullable.
+    pub fn is_reference(self) -> bool {
+        match self {
+            ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64 | ValType::V128 => false,
+            ValType::FuncRef | ValType::ExternRef | ValType::ExnRef | ValType::AnyRef => true,
+        }
+    }
+
+    /// Bytes of frame memory a value takes; references take none (they live in shadow tables).
     pub fn frame_bytes(self) -> u32 {
         match self {
             ValType::I32 | ValType::F32 => 4,
             ValType::I64 | ValType::F64 => 8,
             ValType::V128 => 16,
-            ValType::FuncRef => 0,
+            ValType::FuncRef | ValType::ExternRef | ValType::ExnRef | ValType::AnyRef => 0,
         }
     }
 }
@@ -46,7 +60,7 @@ pub struct Metadata {
     pub original_hash: [u8; 32],
     /// First byte of the frame memory behind the result area; the bottom of the continuation.
     pub frames_base: u32,
-    /// First element of the shadow table behind the results.
+    /// First element of the shadow tables behind the results.
     pub refs_base: u32,
     /// Function types used by `functions`.
     pub types: Vec<FunctionType>,
@@ -62,18 +76,22 @@ pub struct Metadata {
     pub exports: Vec<Export>,
     /// The start function. The instrumented module has none: the engine runs it as a first call.
     pub start: Option<u32>,
-    /// The defined memories.
+    /// Every memory. An imported one is defined in the instrumented module.
     pub memories: Vec<MemoryInfo>,
-    /// The defined mutable globals.
+    /// Every mutable global, and every imported one. Imported ones stay imports.
     pub globals: Vec<GlobalInfo>,
-    /// The defined tables.
+    /// Every table. An imported one is defined in the instrumented module.
     pub tables: Vec<TableInfo>,
+    /// Every tag. An imported one is defined in the instrumented module.
+    pub tags: Vec<TagInfo>,
     /// Address-taken functions in ascending order: element `i` of [`abi::FUNCTIONS`].
     pub referenced_functions: Vec<u32>,
     /// Number of data segments.
     pub data_segments: u32,
     /// Number of element segments.
     pub element_segments: u32,
+    /// Bytes of native stack that a step can take at most.
+    pub stack_bytes_per_step: u32,
 }
 
 /// A function type.
@@ -140,9 +158,9 @@ pub struct Point {
 }
 
 impl Point {
-    /// Number of elements the frame takes in the shadow table.
+    /// Number of elements the frame takes in the shadow tables, all of which have the same indices.
     pub fn references(&self) -> u32 {
-        self.fields.iter().filter(|field| field.ty == ValType::FuncRef).count() as u32
+        self.fields.iter().filter(|field| field.ty.is_reference()).count() as u32
     }
 }
 
@@ -152,7 +170,7 @@ pub struct Field {
     /// Its type.
     pub ty: ValType,
     /// Byte offset from the frame's start; for a reference the index from the frame's first
-    /// element in the shadow table.
+    /// element in the shadow table of its type.
     pub at: u32,
     /// What the value is in the original function.
     pub place: Place,
@@ -176,7 +194,7 @@ pub struct Export {
     pub function: u32,
 }
 
-/// A defined memory.
+/// A memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryInfo {
     /// Its index.
@@ -185,28 +203,57 @@ pub struct MemoryInfo {
     pub pages: u64,
     /// Maximum in 64 KiB pages.
     pub pages_max: Option<u64>,
+    /// Whether its addresses have 64 bits.
+    pub memory64: bool,
+    /// Module and name of the import that it was in the original.
+    pub import: Option<(String, String)>,
     /// Exported names.
     pub exports: Vec<String>,
 }
 
-/// A defined mutable global.
+/// A global that is mutable or imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalInfo {
     /// Its index.
     pub index: u32,
     /// Its type.
     pub ty: ValType,
+    /// Whether it can be set. Only then the instrumented module exports it under its index.
+    pub mutable: bool,
+    /// Module and name of its import.
+    pub import: Option<(String, String)>,
+    /// Exported names.
+    pub exports: Vec<String>,
 }
 
-/// A defined table.
+/// A table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableInfo {
     /// Its index.
     pub index: u32,
+    /// Type of its elements.
+    pub element: ValType,
     /// Initial number of elements.
     pub elements: u64,
     /// Maximum.
     pub elements_max: Option<u64>,
+    /// Whether its indices have 64 bits.
+    pub table64: bool,
+    /// Module and name of the import that it was in the original.
+    pub import: Option<(String, String)>,
+    /// Exported names.
+    pub exports: Vec<String>,
+}
+
+/// A tag of exceptions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagInfo {
+    /// Its index.
+    pub index: u32,
+    /// Types of the payload.
+    pub params: Vec<ValType>,
+    /// Module and name of the import that it was in the original.
+    pub import: Option<(String, String)>,
 }
 
 impl Metadata {

@@ -22,12 +22,14 @@
 
 pub(crate) mod frames;
 
+use std::collections::HashMap;
+
 use crate::abi::{TRAILER_BYTES, limits};
 use crate::analyse::Analysis;
 use crate::analyse::callgraph::CanPause;
 use crate::analyse::order::NONE;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{BlockId, Call, End, Graph, Var};
+use crate::graph::{BlockId, Call, End, Graph, HandlersId, NO_HANDLERS, Var};
 use crate::metadata::PointKind;
 use frames::Layout;
 
@@ -66,6 +68,8 @@ pub(crate) enum Node {
     Load(Load),
     /// Writes the frame of a point and returns.
     Spill { point: u32 },
+    /// Throws the exception that has come out of a callee, which the driver has caught.
+    Rethrow { handlers: HandlersId },
 }
 
 /// Reloading values from the innermost frame.
@@ -80,6 +84,8 @@ pub(crate) struct Load {
     /// The point that is reached, if this is the last load on the way: removes the frame, takes
     /// the callee's results and the fuel.
     pub finish: Option<u32>,
+    /// Where it goes on if the callee has thrown.
+    pub thrown: Option<NodeId>,
     /// Where it goes on.
     pub target: NodeId,
 }
@@ -101,16 +107,19 @@ pub(crate) struct PlannedPoint {
     loops: Vec<u32>,
     /// The block it goes on at.
     block: BlockId,
+    /// For a call, where its exceptions are caught.
+    handlers: HandlersId,
 }
 
-/// Plans the rewriting of a function.
+/// Plans the rewriting of a function. `catches` tells whether any function of the module catches
+/// exceptions.
 ///
 /// # Errors
 /// When it has more resume points with more live values than there is a limit for.
 pub(crate) fn plan(
     graph: &Graph,
     analysis: &Analysis,
-    can_pause: &CanPause,
+    (can_pause, catches): (&CanPause, bool),
     function: u32,
     code_offset: u32,
 ) -> Result<Plan, Error> {
@@ -126,6 +135,8 @@ pub(crate) fn plan(
             tail_calls: vec![false; count],
             values: 0,
         },
+        catches,
+        rethrows: HashMap::new(),
         point_of: vec![NONE; count],
         bodies: vec![NONE; count],
         values: 0,
@@ -159,6 +170,8 @@ struct Planner<'a> {
     graph: &'a Graph,
     analysis: &'a Analysis,
     plan: Plan,
+    catches: bool,
+    rethrows: HashMap<HandlersId, NodeId>,
     /// The point of the call that ends a block.
     point_of: Vec<u32>,
     bodies: Vec<NodeId>,
@@ -181,23 +194,45 @@ impl Planner<'_> {
                 outer.pop();
                 self.add_point(PointKind::Loop, offset, 0, &live, None, outer, block);
             }
-            let End::Call(call) = &self.graph.blocks[block as usize].end else { continue };
+            let End::Call { call, next } = self.graph.blocks[block as usize].end else { continue };
             if !can_pause.call(call.callee, call.ty) {
                 continue;
             }
             let below = self.graph.blocks[block as usize].stack_out.len();
-            if self.is_tail_call(call, below) {
+            if self.is_tail_call(call, next, below) {
                 self.plan.tail_calls[block as usize] = true;
                 continue;
             }
-            // Those of the continuation, which may have left some of the call's.
-            let loops = self.analysis.loops.around(call.next);
-            let live = self.live_at(call.next, below);
-            let ahead = self.analysis.charges.ahead[call.next as usize];
+            let (loops, live) = self.continuations(call, next, below);
+            let ahead = self.analysis.charges.ahead[next as usize];
             self.point_of[block as usize] = self.plan.points.len() as u32;
             let shape = Some((call.ty, below as u32));
-            self.add_point(PointKind::Call, call.offset, ahead, &live, shape, loops, call.next);
+            self.add_point(PointKind::Call, call.offset, ahead, &live, shape, loops, next);
+            if let Some(point) = self.plan.points.last_mut() {
+                point.handlers = call.handlers;
+            }
         }
+    }
+
+    /// The loops around where a call goes on, by returning or by throwing, and what is live there.
+    /// Such places may have left some of the call's loops, but they are nested: those of the
+    /// innermost count.
+    fn continuations(&self, call: Call, next: BlockId, below: usize) -> (Vec<u32>, Vec<Var>) {
+        let mut loops = self.analysis.loops.around(next);
+        let mut live = self.live_at(next, below);
+        let handlers = &self.graph.handlers[call.handlers as usize];
+        for handler in handlers {
+            let around = self.analysis.loops.around(handler.block);
+            if around.len() > loops.len() {
+                loops = around;
+            }
+            live.extend(self.analysis.live.live_in(handler.block));
+        }
+        if !handlers.is_empty() {
+            live.sort_unstable();
+            live.dedup();
+        }
+        (loops, live)
     }
 
     /// The live variables on entry to a block, of the operands only those below `height`.
@@ -228,7 +263,9 @@ impl Planner<'_> {
         }
         let levels = live.iter().map(|var| (self.level(*var, &loops), *var)).collect();
         let layout = Layout::new(self.graph, levels);
-        self.plan.points.push(PlannedPoint { kind, offset, prepaid, layout, call, loops, block });
+        let handlers = NO_HANDLERS;
+        let point = PlannedPoint { kind, offset, prepaid, layout, call, loops, block, handlers };
+        self.plan.points.push(point);
     }
 
     /// The dispatch that reloads a variable of a point inside `loops`: 0 at the function's entry,
@@ -251,12 +288,12 @@ impl Planner<'_> {
     }
 
     /// Whether a call's results are exactly what the function goes on to return, at no cost.
-    fn is_tail_call(&self, call: &Call, below: usize) -> bool {
+    fn is_tail_call(&self, call: Call, next: BlockId, below: usize) -> bool {
         /// Jumps followed; real code has one or two.
         const JUMPS_MAX: usize = 8;
         let results = &self.graph.results;
-        let mut block = &self.graph.blocks[call.next as usize];
-        if block.stack_in.len() - below != results.len() {
+        let mut block = &self.graph.blocks[next as usize];
+        if call.handlers != NO_HANDLERS || block.stack_in.len() - below != results.len() {
             return false;
         }
         for _ in 0..JUMPS_MAX {
@@ -283,6 +320,15 @@ impl Planner<'_> {
     fn node(&mut self, node: Node) -> NodeId {
         self.plan.nodes.push(node);
         (self.plan.nodes.len() - 1) as NodeId
+    }
+
+    fn rethrow(&mut self, handlers: HandlersId) -> NodeId {
+        if let Some(node) = self.rethrows.get(&handlers) {
+            return *node;
+        }
+        let node = self.node(Node::Rethrow { handlers });
+        self.rethrows.insert(handlers, node);
+        node
     }
 
     fn nodes(&mut self, resumable: bool) {
@@ -357,7 +403,7 @@ impl Planner<'_> {
             return again;
         }
         let mut targets = vec![NONE; (last - first + 1) as usize];
-        let mut made: std::collections::HashMap<Load, NodeId> = std::collections::HashMap::new();
+        let mut made: HashMap<Load, NodeId> = HashMap::new();
         for &number in points {
             let point = &self.plan.points[number as usize];
             let (target, finish) = match point.loops.get(depth) {
@@ -368,7 +414,11 @@ impl Planner<'_> {
                 None if point.kind == PointKind::Entry => (again, Some(number)),
                 None => (self.plan.entries[point.block as usize], Some(number)),
             };
-            let load = point.layout.load(depth as u32, TRAILER_BYTES, finish, target);
+            let mut load = point.layout.load(depth as u32, TRAILER_BYTES, finish, target);
+            if self.catches && finish.is_some() && point.call.is_some() {
+                let handlers = point.handlers;
+                load.thrown = Some(self.rethrow(handlers));
+            }
             let node = match made.get(&load) {
                 Some(node) => *node,
                 None if load.values.is_empty()

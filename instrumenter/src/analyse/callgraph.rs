@@ -24,12 +24,7 @@ enum Target {
 
 /// Summarises a defined function. `forced` functions are resumable in any case.
 pub(crate) fn summarise(graph: &Graph, forced: bool) -> Summary {
-    let mut successors: Vec<Vec<u32>> = Vec::with_capacity(graph.blocks.len());
-    for block in &graph.blocks {
-        let mut list = Vec::new();
-        block.end.successors(|successor| list.push(successor));
-        successors.push(list);
-    }
+    let successors = graph.successor_lists();
     let (order, position) = order::reverse_postorder(&successors);
     let mut pauses = forced;
     let mut blocks = Vec::with_capacity(order.len());
@@ -40,9 +35,9 @@ pub(crate) fn summarise(graph: &Graph, forced: bool) -> Summary {
         pauses |= list.iter().any(|next| *next <= at);
         let block = &graph.blocks[block as usize];
         let target = match &block.end {
-            End::Call(call) => Some(match call.callee {
+            End::Call { call, .. } | End::TailCall(call) => Some(match call.callee {
                 Callee::Direct(function) => Target::Function(function),
-                Callee::Indirect => Target::Type(call.ty),
+                Callee::Indirect { .. } | Callee::Reference => Target::Type(call.ty),
             }),
             _ => None,
         };
@@ -68,7 +63,7 @@ impl CanPause {
     pub fn call(&self, callee: Callee, ty: u32) -> bool {
         match callee {
             Callee::Direct(function) => self.function(function),
-            Callee::Indirect => self.by_type[ty as usize],
+            Callee::Indirect { .. } | Callee::Reference => self.by_type[ty as usize],
         }
     }
 }

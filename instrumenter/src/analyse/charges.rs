@@ -33,11 +33,15 @@ pub(crate) struct Charges {
 
 const UNKNOWN: u64 = u64::MAX;
 
-/// Computes the payments. `is_header` tells the blocks that are checked loop headers.
+/// Computes the payments. `is_header` tells the blocks that are checked loop headers, `catches`
+/// whether any function of the module catches exceptions. Where one does, nothing is paid in advance
+/// across a call: the callee's exception may leave the function there, and whoever catches it
+/// cannot know what to pay back.
 pub(crate) fn charges(
     graph: &Graph,
     order: &[u32],
     successors: &[Vec<u32>],
+    catches: bool,
     is_header: impl Fn(u32) -> bool,
 ) -> Charges {
     let count = graph.blocks.len();
@@ -60,8 +64,16 @@ pub(crate) fn charges(
         let class = classes.of(block);
         if block == 0 || is_header(block) {
             queue.push(Reverse((0, class)));
-        } else if matches!(graph.blocks[block as usize].end, End::Return) {
+        } else if ends_there(&graph.blocks[block as usize].end) {
             queue.push(Reverse((graph.blocks[block as usize].cost, class)));
+        }
+        let escapes = match graph.blocks[block as usize].end {
+            End::Call { .. } => catches,
+            End::Throw { .. } => true,
+            _ => false,
+        };
+        if let (true, Some(first)) = (escapes, successors[block as usize].first()) {
+            queue.push(Reverse((0, classes.of(*first))));
         }
     }
     while let Some(Reverse((distance, class))) = queue.pop() {
@@ -86,6 +98,11 @@ pub(crate) fn charges(
         charges.charge[block as usize] = (cost + behind) as i64 - own as i64;
     }
     charges
+}
+
+/// Whether the function is or may be left behind the block, so that its account must be even.
+fn ends_there(end: &End) -> bool {
+    matches!(end, End::Return | End::TailCall(_) | End::Throw { .. })
 }
 
 /// Union-find.

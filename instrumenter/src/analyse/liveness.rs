@@ -50,16 +50,16 @@ pub(crate) fn liveness(
         let start = block as usize * words;
         let used = &mut live.live_in[start..start + words];
         let killed = &mut defined[start..start + words];
-        for op in &graph.blocks[block as usize].ops {
+        for op in graph.ops_of(&graph.blocks[block as usize]) {
             match *op {
-                Op::Get(local) => {
+                Op::Get(local) if local < graph.locals => {
                     let (word, bit) = (local as usize / 64, 1 << (local % 64));
                     used[word] |= bit & !killed[word];
                 }
-                Op::Set(local) | Op::Tee(local) => {
+                Op::Set(local) | Op::Tee(local) if local < graph.locals => {
                     killed[local as usize / 64] |= 1 << (local % 64);
                 }
-                Op::Code(_) | Op::Bulk(_) => {}
+                _ => {}
             }
         }
     }

@@ -1,126 +1,167 @@
-//! From walrus's instruction tree and the validator's facts to a [`Graph`].
+//! From the bytes of a function body to a [`Graph`], validating it on the way.
 
-use std::collections::HashMap;
+mod control;
 
-use walrus::ir::{Instr, InstrSeqId, InstrSeqType};
-use walrus::{LocalFunction, ModuleTypes};
 
-use super::{Block, BlockId, Call, Callee, End, Graph, Op};
+use wasm_encoder::{Encode, Instruction};
+use wasmparser::{
+    BlockType, FuncValidator, FuncValidatorAllocations, Operator, ValidatorResources,
+};
+
+use super::{Block, BlockId, Call, Callee, End, Graph, HandlersId, NO_HANDLERS, Op};
 use crate::abi::limits;
-use crate::error::{Error, ErrorKind};
-use crate::facts::{FunctionFacts, OperatorFacts};
-use crate::metadata::{FunctionType, ValType};
+use crate::error::{Error, ErrorKind, Place};
+use crate::facts::{self, ModuleFacts};
+use crate::features;
+use crate::types::{Signature, WasmType};
+use control::Frame;
 
 /// Locals the rewriting adds to those of the graph: the fuel and temporaries.
-const OWN_LOCALS: usize = 8;
+const OWN_LOCALS: usize = 16;
 /// A bulk operation with a constant length up to this is priced statically. It takes eight bytes of
 /// code, so that this bounds what a path can cost for its length: see `abi::DEBT_FLOOR`.
-const STATIC_BULK_MAX: u32 = 256;
+const STATIC_BULK_MAX: u64 = 256;
 
-/// A graph and where its code is in walrus's function.
+/// What is known of a function body.
 #[derive(Debug)]
-pub(crate) struct Built {
+pub(crate) struct Body {
     /// The graph.
     pub graph: Graph,
-    /// The instructions `Op::Code(i)` and calls stand for.
-    pub code: Vec<(InstrSeqId, u32)>,
+    /// Offset of the first instruction.
+    pub code_offset: u32,
+    /// Functions that a `ref.func` names, repeats included.
+    pub references: Vec<u32>,
 }
 
-/// Builds the graph of a function.
+/// Validates a function body and builds its graph.
+///
+/// The outer error is an invalid body. The inner one is a feature that is refused or a limit that
+/// is exceeded: it only counts once the whole module is known to be valid.
+pub(crate) fn build(
+    facts: &ModuleFacts,
+    (to_validate, body): facts::ToValidate<'_>,
+    allocations: &mut FuncValidatorAllocations,
+) -> Result<Result<Body, Error>, Error> {
+    let signature = facts.signature_of(to_validate.index);
+    let mut func = to_validate.into_validator(std::mem::take(allocations));
+    let mut reader = body.get_binary_reader();
+    func.read_locals(&mut reader).map_err(facts::invalid)?;
+    reader.set_features(*func.features());
+    let code_offset = reader.original_position() as u32;
+    let mut builder = Builder::new(facts, signature);
+    builder.locals(&func, body.range().start);
+    let mut operators = wasmparser::OperatorsReader::new(reader);
+    while !operators.eof() {
+        let (op, start) = operators.read_with_offset().map_err(facts::invalid)?;
+        let end = operators.original_position();
+        let reachable = func.get_control_frame(0).is_some_and(|frame| !frame.unreachable);
+        let arity = if reachable { op.operator_arity(&func) } else { None };
+        func.op(start, &op).map_err(facts::invalid)?;
+        if builder.fault.is_none() {
+            builder.at = (start as u32, end as u32);
+            builder.operator(&func, &op, arity);
+        }
+    }
+    operators.finish().map_err(facts::invalid)?;
+    *allocations = func.into_allocations();
+    if builder.graph.vars.len() + OWN_LOCALS > limits::LOCALS_MAX {
+        builder.limit("locals and operands at block boundaries", limits::LOCALS_MAX);
+    }
+    Ok(match builder.fault {
+        Some(error) => Err(error),
+        None => {
+            builder.graph.ops.shrink_to_fit();
+            Ok(Body { graph: builder.graph, code_offset, references: builder.references })
+        }
+    })
+}
+
+/// Validates a function body and nothing else.
 ///
 /// # Errors
-/// When the body exceeds a limit, or facts and tree disagree.
-pub(crate) fn build(
-    function: &LocalFunction,
-    types: &ModuleTypes,
-    facts: &FunctionFacts,
-    signature: &FunctionType,
-    signatures: &[FunctionType],
-) -> Result<Built, Error> {
-    let graph = Graph {
-        vars: facts.locals.clone(),
-        locals: facts.locals.len() as u32,
-        params: signature.params.len() as u32,
-        results: signature.results.clone(),
-        ..Graph::default()
-    };
-    let mut builder = Builder {
-        function,
-        types,
-        facts,
-        signatures,
-        graph,
-        code: Vec::new(),
-        labels: HashMap::new(),
-        current: None,
-        cursor: 0,
-        depth: 0,
-        operands: 0,
-        fault: None,
-    };
-    builder.body();
-    if builder.graph.vars.len() + OWN_LOCALS > limits::LOCALS_MAX {
-        builder.fault("locals and operands at block boundaries", limits::LOCALS_MAX);
-    }
-    match builder.fault {
-        Some(error) => Err(error),
-        None => Ok(Built { graph: builder.graph, code: builder.code }),
-    }
-}
-
-/// What a branch to an instruction sequence means.
-#[derive(Debug, Clone)]
-struct Label {
-    /// Stack height below the label's operands.
-    base: u32,
-    /// The operands a branch takes along.
-    arity: u32,
-    /// The target block; made when first branched to.
-    target: Option<BlockId>,
-    /// The operand stack at the target.
-    stack: Vec<ValType>,
+/// When it is invalid.
+pub(crate) fn validate(
+    (to_validate, body): facts::ToValidate<'_>,
+    allocations: &mut FuncValidatorAllocations,
+) -> Result<(), Error> {
+    let mut func = to_validate.into_validator(std::mem::take(allocations));
+    func.validate(&body).map_err(facts::invalid)?;
+    *allocations = func.into_allocations();
+    Ok(())
 }
 
 struct Builder<'a> {
-    function: &'a LocalFunction,
-    types: &'a ModuleTypes,
-    facts: &'a FunctionFacts,
-    signatures: &'a [FunctionType],
+    facts: &'a ModuleFacts,
     graph: Graph,
-    code: Vec<(InstrSeqId, u32)>,
-    labels: HashMap<InstrSeqId, Label>,
+    references: Vec<u32>,
+    /// The control instructions around the current one, the function first.
+    frames: Vec<Frame>,
+    /// Handlers of the `try_table`s around it.
+    handlers: HandlersId,
     /// The block being filled, with its operand stack; `None` in unreachable code.
-    current: Option<(BlockId, Vec<ValType>)>,
-    cursor: usize,
-    depth: usize,
+    current: Option<(BlockId, Vec<WasmType>)>,
+    /// Byte offsets of the current instruction and of the next.
+    at: (u32, u32),
+    /// The constant pushed by the instruction before, with the offset behind it.
+    constant: (u32, u64),
     /// Operands at block boundaries so far.
     operands: usize,
     fault: Option<Error>,
 }
 
-impl Builder<'_> {
-    fn body(&mut self) {
-        let entry = self.block(Vec::new());
+impl<'a> Builder<'a> {
+    fn new(facts: &'a ModuleFacts, signature: &Signature) -> Builder<'a> {
+        let graph = Graph {
+            params: signature.params.len() as u32,
+            results: signature.results.clone(),
+            handlers: vec![Vec::new()],
+            ..Graph::default()
+        };
+        let mut builder = Builder {
+            facts,
+            graph,
+            references: Vec::new(),
+            frames: Vec::new(),
+            handlers: NO_HANDLERS,
+            current: None,
+            at: (0, 0),
+            constant: (u32::MAX, 0),
+            operands: 0,
+            fault: None,
+        };
+        let entry = builder.block(Vec::new());
         // Even an empty function costs one step.
-        self.graph.blocks[entry as usize].cost = 1;
-        self.current = Some((entry, Vec::new()));
-        let results = self.graph.results.clone();
-        let label = Label { base: 0, arity: results.len() as u32, target: None, stack: results };
-        let seq = self.function.entry_block();
-        self.labels.insert(seq, label);
-        self.sequence(seq);
-        self.finish(End::Return);
-        // Branches to the function's own label return.
-        if let Some(target) = self.labels[&seq].target {
-            let stack = self.graph.results.clone();
-            self.current = Some((target, stack));
-            self.finish(End::Return);
-        }
+        builder.graph.blocks[entry as usize].cost = 1;
+        builder.enter(entry);
+        builder.frames.push(Frame::function(signature.results.clone()));
+        builder
     }
 
-    fn fault(&mut self, what: &str, limit: usize) {
+    fn locals(&mut self, func: &FuncValidator<ValidatorResources>, start: usize) {
+        for index in 0..func.len_locals() {
+            let Some(ty) = func.get_local_type(index) else { continue };
+            match self.value_type(ty) {
+                Ok(ty) => self.graph.vars.push(ty),
+                Err(e) => return self.fail(e.at(offset(start as u32))),
+            }
+        }
+        self.graph.locals = self.graph.vars.len() as u32;
+    }
+
+    fn value_type(&self, ty: wasmparser::ValType) -> Result<WasmType, Error> {
+        features::check_value_type(ty)?;
+        self.facts.indices.value(ty).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a value of a type that the module does not have")
+        })
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.fault.get_or_insert(error);
+    }
+
+    fn limit(&mut self, what: &str, limit: usize) {
         let message = format!("more {what} than {limit}; split the function");
-        self.fault.get_or_insert(Error::new(ErrorKind::Limit, message));
+        self.fail(Error::new(ErrorKind::Limit, message));
     }
 
     /// Counts the operands that a block or label holds. Many blocks under a high operand stack take
@@ -128,15 +169,15 @@ impl Builder<'_> {
     fn count_operands(&mut self, count: usize) {
         self.operands += count;
         if self.operands > limits::BOUNDARY_OPERANDS_MAX {
-            self.fault("operands at block boundaries", limits::BOUNDARY_OPERANDS_MAX);
+            self.limit("operands at block boundaries", limits::BOUNDARY_OPERANDS_MAX);
         }
     }
 
     /// A new block that is entered with the operand stack `stack`.
-    fn block(&mut self, stack: Vec<ValType>) -> BlockId {
+    fn block(&mut self, stack: Vec<WasmType>) -> BlockId {
         self.count_operands(stack.len());
         if self.graph.blocks.len() >= limits::NODES_MAX {
-            self.fault("blocks", limits::NODES_MAX);
+            self.limit("blocks", limits::NODES_MAX);
         }
         for (height, ty) in stack.iter().enumerate() {
             self.graph.slot(height as u32, *ty);
@@ -144,7 +185,7 @@ impl Builder<'_> {
         self.graph.blocks.push(Block {
             low: stack.len() as u32,
             stack_in: stack,
-            ops: Vec::new(),
+            ops: 0..0,
             stack_out: Vec::new(),
             end: End::Unreachable,
             cost: 0,
@@ -154,19 +195,21 @@ impl Builder<'_> {
     }
 
     fn enter(&mut self, block: BlockId) {
-        let stack = self.graph.blocks[block as usize].stack_in.clone();
-        self.current = Some((block, stack));
+        let start = self.graph.ops.len() as u32;
+        let entered = &mut self.graph.blocks[block as usize];
+        entered.ops = start..start;
+        self.current = Some((block, entered.stack_in.clone()));
     }
 
     /// Ends the current block, if there is one.
     fn finish(&mut self, end: End) {
         let Some((id, stack)) = self.current.take() else { return };
+        let results = self.graph.results.len() as u32;
+        let block = &mut self.graph.blocks[id as usize];
         if matches!(end, End::Return) {
-            let results = self.graph.results.len() as u32;
-            let block = &mut self.graph.blocks[id as usize];
             block.low = block.low.min(stack.len() as u32 - results);
         }
-        let block = &mut self.graph.blocks[id as usize];
+        block.ops.end = self.graph.ops.len() as u32;
         block.end = end;
         block.stack_out = stack;
     }
@@ -179,6 +222,12 @@ impl Builder<'_> {
         block.low = block.low.min(height as u32);
     }
 
+    fn push(&mut self, types: &[WasmType]) {
+        if let Some((_, stack)) = &mut self.current {
+            stack.extend_from_slice(types);
+        }
+    }
+
     fn pay(&mut self, cost: u64) {
         if let Some((id, _)) = self.current {
             self.graph.blocks[id as usize].cost += cost;
@@ -186,287 +235,217 @@ impl Builder<'_> {
     }
 
     fn op(&mut self, op: Op) {
-        if let Some((id, _)) = self.current {
-            self.graph.blocks[id as usize].ops.push(op);
+        let Some((id, _)) = self.current else { return };
+        let first = self.graph.blocks[id as usize].ops.start as usize;
+        // Neighbours in the original are copied in one go.
+        if let Op::Code { start, end } = op
+            && let Some(Op::Code { end: before, .. }) = self.graph.ops[first..].last_mut()
+            && *before == start
+        {
+            *before = end;
+            return;
         }
+        self.graph.ops.push(op);
     }
 
     fn height(&self) -> u32 {
         self.current.as_ref().map_or(0, |(_, stack)| stack.len() as u32)
     }
 
-    fn facts_at(&mut self, offset: u32) -> Option<OperatorFacts> {
-        let operators = &self.facts.operators;
-        while operators.get(self.cursor).is_some_and(|facts| facts.offset < offset) {
-            self.cursor += 1;
+    /// Makes an instruction that is not in the original as it is needed.
+    fn made(&mut self, instruction: &Instruction<'_>) -> Op {
+        let start = self.graph.made.len() as u32;
+        instruction.encode(&mut self.graph.made);
+        Op::Made { start, end: self.graph.made.len() as u32 }
+    }
+
+    fn code(&self) -> Op {
+        Op::Code { start: self.at.0, end: self.at.1 }
+    }
+
+    fn operator(
+        &mut self,
+        func: &FuncValidator<ValidatorResources>,
+        op: &Operator<'_>,
+        arity: Option<(u32, u32)>,
+    ) {
+        if let Err(error) = features::check_operator(op) {
+            return self.fail(error.at(offset(self.at.0)));
         }
-        match operators.get(self.cursor) {
-            Some(facts) if facts.offset == offset => Some(*facts),
-            _ => {
-                let message = format!("no facts about the instruction at {offset:#x}");
-                self.fault.get_or_insert(Error::new(ErrorKind::Internal, message));
-                None
-            }
+        if self.frames.len() > limits::NESTING_MAX {
+            self.limit("nested control instructions", limits::NESTING_MAX);
         }
-    }
-
-    fn sequence(&mut self, seq: InstrSeqId) {
-        self.depth += 1;
-        if self.depth > limits::NESTING_MAX {
-            self.fault("nested control instructions", limits::NESTING_MAX);
+        if self.current.is_some() {
+            self.pay(u64::from(cost(op)));
         }
-        let instrs = &self.function.block(seq).instrs;
-        for (number, (instr, location)) in instrs.iter().enumerate() {
-            if self.current.is_none() || self.fault.is_some() {
-                break;
-            }
-            let Some(facts) = self.facts_at(location.data()) else { break };
-            self.pay(u64::from(facts.cost));
-            self.instruction(instr, (seq, number as u32), &facts);
-        }
-        self.depth -= 1;
-    }
-
-    fn instruction(&mut self, instr: &Instr, at: (InstrSeqId, u32), facts: &OperatorFacts) {
-        match instr {
-            Instr::Block(e) => self.nested_block(e.seq),
-            Instr::Loop(e) => self.nested_loop(e.seq, facts.offset),
-            Instr::IfElse(e) => self.nested_if(e.consequent, e.alternative),
-            Instr::Br(e) => self.branch(e.block),
-            Instr::BrIf(e) => {
-                self.pop(1);
-                let then = self.target(e.block);
-                let stack = self.current.as_ref().map(|(_, stack)| stack.clone());
-                let otherwise = self.block(stack.unwrap_or_default());
-                self.finish(End::Branch { then, otherwise });
-                self.enter(otherwise);
-            }
-            Instr::BrTable(e) => {
-                self.pop(1);
-                // One edge for each label, however often the table names it.
-                let mut edges = HashMap::new();
-                let mut edge =
-                    |label: InstrSeqId| *edges.entry(label).or_insert_with(|| self.target(label));
-                let targets = e.blocks.iter().map(|label| edge(*label)).collect();
-                let default = edge(e.default);
-                self.finish(End::Switch { targets, default });
-            }
-            Instr::Return(_) => self.finish(End::Return),
-            Instr::Unreachable(_) => self.finish(End::Unreachable),
-            Instr::LocalGet(_) => self.plain(Op::Get(facts.index), facts),
-            Instr::LocalSet(_) => self.plain(Op::Set(facts.index), facts),
-            Instr::LocalTee(_) => self.plain(Op::Tee(facts.index), facts),
-            Instr::Call(e) => {
-                self.call(at, Callee::Direct(e.func.index() as u32), facts);
-            }
-            Instr::CallIndirect(_) => self.call(at, Callee::Indirect, facts),
-            Instr::MemoryCopy(_)
-            | Instr::MemoryFill(_)
-            | Instr::MemoryInit(_)
-            | Instr::TableCopy(_)
-            | Instr::TableFill(_)
-            | Instr::TableInit(_)
-            | Instr::TableGrow(_) => self.bulk(at, facts),
-            // Everything else neither branches nor calls. What this version does not carry has
-            // been refused by the validator's pass, so there is nothing to tell apart here.
-            _ => {
-                let op = self.code(at);
-                self.plain(Op::Code(op), facts);
-            }
-        }
-    }
-
-    fn code(&mut self, at: (InstrSeqId, u32)) -> u32 {
-        self.code.push(at);
-        (self.code.len() - 1) as u32
-    }
-
-    fn plain(&mut self, op: Op, facts: &OperatorFacts) {
-        self.pop(u32::from(facts.pops));
-        let first = facts.pushed_at as usize;
-        let pushed = &self.facts.pushed[first..first + usize::from(facts.pushes)];
-        if let Some((_, stack)) = &mut self.current {
-            stack.extend_from_slice(pushed);
-        }
-        self.op(op);
-    }
-
-    /// A bulk operation costs one step more for every unit of its length. Where the length is a
-    /// small constant that is known here.
-    fn bulk(&mut self, at: (InstrSeqId, u32), facts: &OperatorFacts) {
-        let length = self.constant_before(at).filter(|length| *length <= STATIC_BULK_MAX);
-        let code = self.code(at);
-        match length {
-            Some(length) => {
-                self.pay(u64::from(length));
-                self.plain(Op::Code(code), facts);
-            }
-            None => self.plain(Op::Bulk(code), facts),
-        }
-    }
-
-    fn constant_before(&self, (seq, number): (InstrSeqId, u32)) -> Option<u32> {
-        let before = (number as usize).checked_sub(1)?;
-        match &self.function.block(seq).instrs[before].0 {
-            Instr::Const(c) => match c.value {
-                walrus::ir::Value::I32(value) => Some(value as u32),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    fn call(&mut self, at: (InstrSeqId, u32), callee: Callee, facts: &OperatorFacts) {
-        let code = self.code(at);
-        let ty = facts.index;
-        let results = &self.signatures[ty as usize].results;
-        self.pop(u32::from(facts.pops));
-        let Some((_, below)) = &self.current else { return };
-        let mut stack = below.clone();
-        stack.extend_from_slice(results);
-        let next = self.block(stack);
-        self.finish(End::Call(Call { callee, code, offset: facts.offset, ty, next }));
-        self.enter(next);
-    }
-
-    /// Parameter and result counts of a block type, with the result types.
-    fn block_type(&self, seq: InstrSeqId) -> (u32, Vec<ValType>) {
-        match self.function.block(seq).ty {
-            InstrSeqType::Simple(None) => (0, Vec::new()),
-            InstrSeqType::Simple(Some(ty)) => (0, vec![from_walrus(ty)]),
-            InstrSeqType::MultiValue(id) => {
-                let (params, results) = self.types.params_results(id);
-                (params.len() as u32, results.iter().map(|ty| from_walrus(*ty)).collect())
-            }
-        }
-    }
-
-    /// The label of a `block` or `if`: what follows its end.
-    fn forward_label(&mut self, seq: InstrSeqId) -> Label {
-        let (params, results) = self.block_type(seq);
-        let base = self.height() - params;
-        let (_, stack) = self.current.as_ref().expect("only called in reachable code");
-        let mut after = stack[..base as usize].to_vec();
-        after.extend_from_slice(&results);
-        self.count_operands(after.len());
-        Label { base, arity: results.len() as u32, target: None, stack: after }
-    }
-
-    /// Goes on behind the end of a `block` or `if`.
-    fn join(&mut self, label: InstrSeqId) {
-        let Some(target) = self.labels[&label].target else {
+        if self.control(op) || self.current.is_none() {
             return;
+        }
+        let (pops, pushes) = arity.unwrap_or((0, 0));
+        if self.call(op, pops) {
+            return;
+        }
+        let at = self.code();
+        let what = match op {
+            Operator::LocalGet { local_index } => Op::Get(*local_index),
+            Operator::LocalSet { local_index } => Op::Set(*local_index),
+            Operator::LocalTee { local_index } => Op::Tee(*local_index),
+            Operator::RefFunc { function_index } => {
+                self.references.push(*function_index);
+                Op::RefFunc(*function_index)
+            }
+            Operator::DataDrop { data_index } => Op::DataDrop(*data_index),
+            Operator::ElemDrop { elem_index } => Op::ElemDrop(*elem_index),
+            // The type may not admit null; its operands are nullable here.
+            Operator::TypedSelect { ty } => match self.value_type(*ty) {
+                Ok(ty) => self.made(&Instruction::TypedSelect(ty)),
+                Err(e) => return self.fail(e.at(offset(self.at.0))),
+            },
+            _ => match self.length_is_wide(op) {
+                Some(wide) => self.bulk(wide),
+                None => at,
+            },
         };
-        let arity = self.labels[&label].arity;
-        self.finish(End::Jump { target, arity });
-        self.enter(target);
+        match *op {
+            Operator::I32Const { value } => self.constant = (self.at.1, u64::from(value as u32)),
+            Operator::I64Const { value } => self.constant = (self.at.1, value as u64),
+            _ => {}
+        }
+        self.pop(pops);
+        for depth in (0..pushes as usize).rev() {
+            let Some(Some(ty)) = func.get_operand_type(depth) else { continue };
+            match self.value_type(ty) {
+                Ok(ty) => self.push(&[ty]),
+                Err(e) => return self.fail(e.at(offset(self.at.0))),
+            }
+        }
+        self.op(what);
     }
 
-    fn nested_block(&mut self, seq: InstrSeqId) {
-        let label = self.forward_label(seq);
-        self.labels.insert(seq, label);
-        self.sequence(seq);
-        self.join(seq);
+    /// For bulk operations, which cost one step more for every unit of their length: whether that
+    /// is an `i64`.
+    fn length_is_wide(&self, op: &Operator<'_>) -> Option<bool> {
+        let memory = |index: u32| self.facts.memories[index as usize].memory64;
+        let table = |index: u32| self.facts.tables[index as usize].table64;
+        Some(match *op {
+            Operator::MemoryCopy { dst_mem, src_mem } => memory(dst_mem) && memory(src_mem),
+            Operator::MemoryFill { mem } => memory(mem),
+            Operator::TableCopy { dst_table, src_table } => table(dst_table) && table(src_table),
+            Operator::TableFill { table: at } | Operator::TableGrow { table: at } => table(at),
+            Operator::MemoryInit { .. } | Operator::TableInit { .. } => false,
+            _ => return None,
+        })
     }
 
-    fn nested_loop(&mut self, seq: InstrSeqId, offset: u32) {
-        let (params, _) = self.block_type(seq);
+    /// A bulk operation. Where its length is a small constant that is known here, it is priced
+    /// here.
+    fn bulk(&mut self, wide: bool) -> Op {
+        let (start, end) = self.at;
+        let (behind, length) = self.constant;
+        if behind == start && length <= STATIC_BULK_MAX {
+            self.pay(length);
+            self.code()
+        } else {
+            Op::Bulk { start, end, wide }
+        }
+    }
+
+    /// Calls, tail calls and throws; tells whether it was one.
+    fn call(&mut self, op: &Operator<'_>, pops: u32) -> bool {
+        let (callee, ty, tail) = match *op {
+            Operator::Call { function_index: f } => (Callee::Direct(f), self.type_of(f), false),
+            Operator::ReturnCall { function_index: f } => {
+                (Callee::Direct(f), self.type_of(f), true)
+            }
+            Operator::CallIndirect { type_index, table_index } => {
+                (self.indirect(table_index), type_index, false)
+            }
+            Operator::ReturnCallIndirect { type_index, table_index } => {
+                (self.indirect(table_index), type_index, true)
+            }
+            Operator::CallRef { type_index } => (Callee::Reference, type_index, false),
+            Operator::ReturnCallRef { type_index } => (Callee::Reference, type_index, true),
+            Operator::Throw { .. } | Operator::ThrowRef => {
+                self.throw(pops);
+                return true;
+            }
+            _ => return false,
+        };
+        let ty = self.facts.canonical[ty as usize];
+        let offset = self.at.0;
+        self.pop(pops);
+        if tail {
+            self.finish(End::TailCall(Call { callee, offset, ty, handlers: NO_HANDLERS }));
+            return true;
+        }
+        let Some((_, below)) = &self.current else { return true };
+        let mut stack = below.clone();
+        stack.extend_from_slice(&self.facts.types[ty as usize].results);
+        let next = self.block(stack);
+        let call = Call { callee, offset, ty, handlers: self.handlers };
+        self.finish(End::Call { call, next });
+        self.enter(next);
+        true
+    }
+
+    fn type_of(&self, function: u32) -> u32 {
+        self.facts.function_types[function as usize]
+    }
+
+    fn indirect(&self, table: u32) -> Callee {
+        Callee::Indirect { table, wide: self.facts.tables[table as usize].table64 }
+    }
+
+    fn throw(&mut self, pops: u32) {
         let Some((_, stack)) = &self.current else { return };
-        let stack = stack.clone();
-        let header = self.block(stack.clone());
-        let base = stack.len() as u32 - params;
-        self.finish(End::Jump { target: header, arity: params });
-        self.enter(header);
-        let label = Label { base, arity: params, target: Some(header), stack };
-        self.labels.insert(seq, label);
-        self.graph.blocks[header as usize].header = Some(offset);
-        self.sequence(seq);
+        let operands = stack[stack.len() - pops as usize..].to_vec();
+        let height = stack.len() as u32 - pops;
+        if self.handlers != NO_HANDLERS {
+            for (at, ty) in operands.iter().enumerate() {
+                self.graph.slot(height + at as u32, *ty);
+            }
+        }
+        self.pop(pops);
+        let (start, end) = self.at;
+        self.finish(End::Throw { start, end, operands, handlers: self.handlers });
     }
 
-    fn nested_if(&mut self, consequent: InstrSeqId, alternative: InstrSeqId) {
-        self.pop(1);
-        let label = self.forward_label(consequent);
-        let Some((_, stack)) = &self.current else { return };
-        let stack = stack.clone();
-        let then = self.block(stack.clone());
-        // An absent or empty `else` falls straight through to the end.
-        let empty = self.function.block(alternative).instrs.is_empty();
-        self.labels.insert(consequent, label);
-        let otherwise = if empty { self.forward_target(consequent) } else { self.block(stack) };
-        self.finish(End::Branch { then, otherwise });
-        self.enter(then);
-        self.sequence(consequent);
-        let target = self.forward_target(consequent);
-        let arity = self.labels[&consequent].arity;
-        self.finish(End::Jump { target, arity });
-        if !empty {
-            self.enter(otherwise);
-            let label = self.labels[&consequent].clone();
-            self.labels.insert(alternative, label);
-            self.sequence(alternative);
-            self.finish(End::Jump { target, arity });
+    /// Parameter and result types of a block type.
+    fn block_type(&mut self, ty: BlockType) -> (usize, Vec<WasmType>) {
+        match ty {
+            BlockType::Empty => (0, Vec::new()),
+            BlockType::Type(ty) => match self.value_type(ty) {
+                Ok(ty) => (0, vec![ty]),
+                Err(e) => {
+                    self.fail(e.at(offset(self.at.0)));
+                    (0, Vec::new())
+                }
+            },
+            BlockType::FuncType(index) => {
+                let signature = &self.facts.types[index as usize];
+                (signature.params.len(), signature.results.clone())
+            }
         }
-        self.enter(target);
-    }
-
-    /// The block a forward label stands for, made when first needed.
-    fn forward_target(&mut self, seq: InstrSeqId) -> BlockId {
-        if let Some(target) = self.labels[&seq].target {
-            return target;
-        }
-        let stack = self.labels[&seq].stack.clone();
-        let target = self.block(stack);
-        if let Some(label) = self.labels.get_mut(&seq) {
-            label.target = Some(target);
-        }
-        target
-    }
-
-    fn branch(&mut self, seq: InstrSeqId) {
-        let target = self.forward_target(seq);
-        let label = &self.labels[&seq];
-        let arity = label.arity;
-        if self.height() != label.base + arity {
-            self.touch(arity);
-        }
-        self.finish(End::Jump { target, arity });
-    }
-
-    /// Makes sure that the topmost `count` operands are on the operand stack when the block ends.
-    fn touch(&mut self, count: u32) {
-        let height = self.height();
-        if let Some((id, _)) = self.current {
-            let block = &mut self.graph.blocks[id as usize];
-            block.low = block.low.min(height - count);
-        }
-    }
-
-    /// The block a conditional branch goes to: the label's own, or one on the way there that
-    /// drops the operands in between.
-    fn target(&mut self, seq: InstrSeqId) -> BlockId {
-        let target = self.forward_target(seq);
-        let Label { base, arity, .. } = self.labels[&seq];
-        if self.height() == base + arity {
-            return target;
-        }
-        let Some((id, stack)) = self.current.take() else { return target };
-        let edge = self.block(stack.clone());
-        self.current = Some((edge, stack.clone()));
-        self.touch(arity);
-        self.finish(End::Jump { target, arity });
-        self.current = Some((id, stack));
-        edge
     }
 }
 
-/// A walrus value type in our terms; the validator's pass has refused all others.
-pub(crate) fn from_walrus(ty: walrus::ValType) -> ValType {
-    match ty {
-        walrus::ValType::I32 => ValType::I32,
-        walrus::ValType::I64 => ValType::I64,
-        walrus::ValType::F32 => ValType::F32,
-        walrus::ValType::F64 => ValType::F64,
-        walrus::ValType::V128 => ValType::V128,
-        walrus::ValType::Ref(_) => ValType::FuncRef,
+fn offset(at: u32) -> Place {
+    Place { offset: Some(u64::from(at)), ..Place::default() }
+}
+
+/// The price of an instruction in steps: wasmtime 48's default operator costs.
+/// Bulk operations cost one step more for every byte or element; see the rewriting.
+fn cost(op: &Operator<'_>) -> u8 {
+    match op {
+        Operator::Nop
+        | Operator::Drop
+        | Operator::Block { .. }
+        | Operator::Loop { .. }
+        | Operator::Unreachable
+        | Operator::Return
+        | Operator::Else
+        | Operator::End => 0,
+        _ => 1,
     }
 }
+

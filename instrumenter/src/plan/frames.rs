@@ -8,6 +8,7 @@
 use super::{Load, NodeId};
 use crate::graph::{Graph, Var};
 use crate::metadata::{Field, ValType};
+use crate::types::kind;
 
 /// The layout of the frame of a resume point.
 #[derive(Debug)]
@@ -32,14 +33,14 @@ struct Value {
 impl Layout {
     /// Lays out live variables, given with the level of the dispatch that reloads them.
     pub fn new(graph: &Graph, mut live: Vec<(u32, Var)>) -> Layout {
-        let ty = |var: Var| graph.vars[var as usize];
+        let ty = |var: Var| kind(graph.vars[var as usize]);
         live.sort_unstable_by_key(|(level, var)| {
             (*level, std::cmp::Reverse(ty(*var).frame_bytes()), *var)
         });
         let (mut bytes, mut references) = (0, 0);
         let mut values = Vec::with_capacity(live.len());
         for (level, var) in live {
-            let distance = if ty(var) == ValType::FuncRef {
+            let distance = if ty(var).is_reference() {
                 references += 1;
                 references
             } else {
@@ -55,23 +56,23 @@ impl Layout {
     pub fn values(&self) -> impl Iterator<Item = (Var, ValType, u32)> + '_ {
         self.values
             .iter()
-            .filter(|value| value.ty != ValType::FuncRef)
+            .filter(|value| !value.ty.is_reference())
             .map(|value| (value.var, value.ty, self.bytes - value.distance))
     }
 
     /// Variables that are references, with their index from the frame's first element.
-    pub fn references(&self) -> impl Iterator<Item = (Var, u32)> + '_ {
+    pub fn references(&self) -> impl Iterator<Item = (Var, ValType, u32)> + '_ {
         self.values
             .iter()
-            .filter(|value| value.ty == ValType::FuncRef)
-            .map(|value| (value.var, self.references - value.distance))
+            .filter(|value| value.ty.is_reference())
+            .map(|value| (value.var, value.ty, self.references - value.distance))
     }
 
     /// The fields as the metadata gives them, ordered by place.
     pub fn fields(&self, graph: &Graph) -> Vec<Field> {
         let mut fields: Vec<Field> = self
             .values()
-            .chain(self.references().map(|(var, at)| (var, ValType::FuncRef, at)))
+            .chain(self.references())
             .map(|(var, ty, at)| Field { ty, at, place: graph.place(var) })
             .collect();
         fields.sort_unstable_by_key(|field| field.place);
@@ -81,16 +82,17 @@ impl Layout {
     /// The load of the values of one level.
     pub fn load(&self, level: u32, trailer: u32, finish: Option<u32>, target: NodeId) -> Load {
         let chosen = || self.values.iter().filter(move |value| value.level == level);
-        let plain = || chosen().filter(|value| value.ty != ValType::FuncRef);
+        let plain = || chosen().filter(|value| !value.ty.is_reference());
         let depth = plain().map(|value| value.distance).max().unwrap_or(0);
         Load {
             reach: trailer + depth,
             values: plain().map(|value| (value.var, depth - value.distance)).collect(),
             references: chosen()
-                .filter(|value| value.ty == ValType::FuncRef)
+                .filter(|value| value.ty.is_reference())
                 .map(|value| (value.var, value.distance))
                 .collect(),
             finish,
+            thrown: None,
             target,
         }
     }

@@ -1,159 +1,312 @@
-//! Writing instruction sequences.
+//! Writing the code of one function.
 
-use walrus::ir::{
-    self, BinaryOp, Instr, InstrLocId, InstrSeqId, LoadKind, LocalId, MemArg, StoreKind, UnaryOp,
-    Value,
-};
-use walrus::{GlobalId, MemoryId, RefType, TableId};
+use std::collections::HashMap;
+
+use wasm_encoder::{BlockType, Catch, Encode, HeapType, Instruction, MemArg, RefType};
 
 use crate::abi;
 use crate::metadata::ValType;
+use crate::types::{self, Signature, WasmType, kind};
 
-/// Instructions being written; the location is not used.
+/// A function body with the branch hints of its code.
 #[derive(Debug, Default)]
-pub(crate) struct Code(pub Vec<(Instr, InstrLocId)>);
+pub(crate) struct Body {
+    /// Locals and code, without the length in front.
+    pub bytes: Vec<u8>,
+    /// Offsets in `bytes` of branches, and whether they are likely.
+    pub hints: Vec<(u32, bool)>,
+}
 
-/// What the instrumenter adds to every module.
+/// Code being written.
+#[derive(Debug)]
+pub(crate) struct Code {
+    bytes: Vec<u8>,
+    hints: Vec<(u32, bool)>,
+    /// Open control instructions, the function not counted.
+    depth: u32,
+    params: u32,
+    /// Types of the locals behind the parameters.
+    locals: Vec<WasmType>,
+}
+
+/// An open control instruction, by the depth that it opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Label(u32);
+
+/// A local.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Local(pub u32);
+
+/// What the instrumenter adds to every module: indices in the instrumented module.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Runtime {
-    pub fuel: GlobalId,
-    pub debt: GlobalId,
-    pub sp: GlobalId,
-    pub ref_sp: GlobalId,
-    pub frames: MemoryId,
-    pub refs: TableId,
+    pub fuel: u32,
+    pub debt: u32,
+    pub sp: u32,
+    pub ref_sp: u32,
+    pub frames: u32,
+    /// The shadow tables, where there are any.
+    pub refs: Option<u32>,
+    pub refs_extern: Option<u32>,
+    pub refs_exn: Option<u32>,
+    /// Global: an exception that the driver has caught. Only where any function catches.
+    pub exception: Option<u32>,
+}
+
+impl Runtime {
+    /// The shadow table for references of a kind.
+    pub fn table(&self, kind: ValType) -> u32 {
+        let table = match kind {
+            ValType::FuncRef => self.refs,
+            ValType::ExternRef => self.refs_extern,
+            ValType::ExnRef => self.refs_exn,
+            _ => None,
+        };
+        table.expect("there is a shadow table for every kind of reference in frames and results")
+    }
 }
 
 impl Code {
-    pub fn push(&mut self, instr: impl Into<Instr>) {
-        self.0.push((instr.into(), InstrLocId::default()));
+    /// A function with that many parameters.
+    pub fn new(params: usize) -> Code {
+        Code {
+            bytes: Vec::new(),
+            hints: Vec::new(),
+            depth: 0,
+            params: params as u32,
+            locals: Vec::new(),
+        }
     }
 
-    pub fn i32(&mut self, value: i32) {
-        self.push(ir::Const { value: Value::I32(value) });
+    /// A new local.
+    pub fn local(&mut self, ty: WasmType) -> Local {
+        self.locals.push(ty);
+        Local(self.params + self.locals.len() as u32 - 1)
     }
 
-    pub fn i64(&mut self, value: i64) {
-        self.push(ir::Const { value: Value::I64(value) });
+    /// The finished body.
+    pub fn finish(self) -> Body {
+        debug_assert_eq!(self.depth, 0);
+        let mut runs: Vec<(u32, WasmType)> = Vec::new();
+        for ty in &self.locals {
+            match runs.last_mut() {
+                Some((count, last)) if last == ty => *count += 1,
+                _ => runs.push((1, *ty)),
+            }
+        }
+        let mut bytes = Vec::with_capacity(self.bytes.len() + 8 + 3 * runs.len());
+        runs.len().encode(&mut bytes);
+        for (count, ty) in runs {
+            count.encode(&mut bytes);
+            ty.encode(&mut bytes);
+        }
+        let before = bytes.len() as u32;
+        bytes.extend_from_slice(&self.bytes);
+        Instruction::End.encode(&mut bytes);
+        let hints = self.hints.into_iter().map(|(at, likely)| (at + before, likely)).collect();
+        Body { bytes, hints }
     }
 
-    pub fn get(&mut self, local: LocalId) {
-        self.push(ir::LocalGet { local });
+    /// Appends encoded instructions.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
-    pub fn set(&mut self, local: LocalId) {
-        self.push(ir::LocalSet { local });
+    /// Appends an instruction that neither opens nor closes a block nor names a label.
+    pub fn push(&mut self, instruction: &Instruction<'_>) {
+        instruction.encode(&mut self.bytes);
     }
 
-    pub fn tee(&mut self, local: LocalId) {
-        self.push(ir::LocalTee { local });
+    fn open(&mut self, instruction: &Instruction<'_>) -> Label {
+        self.push(instruction);
+        self.depth += 1;
+        Label(self.depth)
     }
 
-    pub fn global_get(&mut self, global: GlobalId) {
-        self.push(ir::GlobalGet { global });
+    /// `block`
+    pub fn block(&mut self) -> Label {
+        self.open(&Instruction::Block(BlockType::Empty))
     }
 
-    pub fn global_set(&mut self, global: GlobalId) {
-        self.push(ir::GlobalSet { global });
+    /// `block` with results.
+    pub fn block_of(&mut self, ty: BlockType) -> Label {
+        self.open(&Instruction::Block(ty))
     }
 
-    pub fn binary(&mut self, op: BinaryOp) {
-        self.push(ir::Binop { op });
+    /// `loop`
+    pub fn loop_(&mut self) -> Label {
+        self.open(&Instruction::Loop(BlockType::Empty))
     }
 
-    pub fn unary(&mut self, op: UnaryOp) {
-        self.push(ir::Unop { op });
+    /// `if`
+    pub fn if_(&mut self) -> Label {
+        self.open(&Instruction::If(BlockType::Empty))
     }
 
-    pub fn br(&mut self, block: InstrSeqId) {
-        self.push(ir::Br { block });
+    /// `try_table`; the labels are those of blocks around it.
+    pub fn try_table(&mut self, catches: &[(Option<u32>, bool, Label)]) -> Label {
+        let catches: Vec<Catch> = catches
+            .iter()
+            .map(|(tag, reference, label)| {
+                let label = self.relative(*label);
+                match (*tag, *reference) {
+                    (Some(tag), false) => Catch::One { tag, label },
+                    (Some(tag), true) => Catch::OneRef { tag, label },
+                    (None, false) => Catch::All { label },
+                    (None, true) => Catch::AllRef { label },
+                }
+            })
+            .collect();
+        self.open(&Instruction::TryTable(BlockType::Empty, catches.into()))
     }
 
-    pub fn br_if(&mut self, block: InstrSeqId) {
-        self.push(ir::BrIf { block });
+    /// Closes the innermost open control instruction.
+    pub fn end(&mut self) {
+        self.push(&Instruction::End);
+        self.depth -= 1;
     }
 
-    /// `if consequent end`.
-    pub fn if_then(&mut self, consequent: InstrSeqId, nothing: InstrSeqId) {
-        self.push(ir::IfElse { consequent, alternative: nothing });
+    fn relative(&self, label: Label) -> u32 {
+        debug_assert!(label.0 <= self.depth, "a label is only branched to while it is open");
+        self.depth - label.0
+    }
+
+    pub fn br(&mut self, label: Label) {
+        let label = self.relative(label);
+        self.push(&Instruction::Br(label));
+    }
+
+    pub fn br_if(&mut self, label: Label) {
+        let label = self.relative(label);
+        self.push(&Instruction::BrIf(label));
+    }
+
+    /// `br_if` with a branch hint.
+    pub fn br_if_hinted(&mut self, label: Label, likely: bool) {
+        self.hints.push((self.bytes.len() as u32, likely));
+        self.br_if(label);
+    }
+
+    pub fn br_table(&mut self, labels: &[Label], default: Label) {
+        let labels: Vec<u32> = labels.iter().map(|label| self.relative(*label)).collect();
+        let default = self.relative(default);
+        self.push(&Instruction::BrTable(labels.into(), default));
     }
 
     pub fn unreachable(&mut self) {
-        self.push(ir::Unreachable {});
+        self.push(&Instruction::Unreachable);
     }
 
-    /// `fuel < limit`. The emitter gives a branch behind this the hint that it is not taken.
-    pub fn fuel_below(&mut self, fuel: LocalId, limit: i64) {
+    pub fn return_(&mut self) {
+        self.push(&Instruction::Return);
+    }
+
+    pub fn i32(&mut self, value: i32) {
+        self.push(&Instruction::I32Const(value));
+    }
+
+    pub fn i64(&mut self, value: i64) {
+        self.push(&Instruction::I64Const(value));
+    }
+
+    pub fn get(&mut self, local: Local) {
+        self.push(&Instruction::LocalGet(local.0));
+    }
+
+    pub fn set(&mut self, local: Local) {
+        self.push(&Instruction::LocalSet(local.0));
+    }
+
+    pub fn tee(&mut self, local: Local) {
+        self.push(&Instruction::LocalTee(local.0));
+    }
+
+    pub fn global_get(&mut self, global: u32) {
+        self.push(&Instruction::GlobalGet(global));
+    }
+
+    pub fn global_set(&mut self, global: u32) {
+        self.push(&Instruction::GlobalSet(global));
+    }
+
+    /// `fuel < limit`
+    pub fn fuel_below(&mut self, fuel: Local, limit: i64) {
         self.get(fuel);
         self.i64(limit);
-        self.binary(BinaryOp::I64LtS);
+        self.push(&Instruction::I64LtS);
     }
 
-    /// `fuel >= limit`. The emitter gives a branch behind this the hint that it is taken.
-    pub fn fuel_suffices(&mut self, fuel: LocalId, limit: i64) {
+    /// `fuel >= limit`
+    pub fn fuel_suffices(&mut self, fuel: Local, limit: i64) {
         self.get(fuel);
         self.i64(limit);
-        self.binary(BinaryOp::I64GeS);
+        self.push(&Instruction::I64GeS);
     }
 
-    /// `fuel -= charge`.
-    pub fn pay(&mut self, fuel: LocalId, charge: i64) {
+    /// `fuel -= charge`
+    pub fn pay(&mut self, fuel: Local, charge: i64) {
         if charge != 0 {
             self.get(fuel);
             self.i64(charge);
-            self.binary(BinaryOp::I64Sub);
+            self.push(&Instruction::I64Sub);
             self.set(fuel);
         }
     }
 
     /// Loads a value from the frame memory; the address is on the stack.
-    pub fn load(&mut self, memory: MemoryId, ty: ValType, offset: u32) {
-        let (kind, align) = match ty {
-            ValType::I32 => (LoadKind::I32 { atomic: false }, 4),
-            ValType::I64 => (LoadKind::I64 { atomic: false }, 8),
-            ValType::F32 => (LoadKind::F32, 4),
-            ValType::F64 => (LoadKind::F64, 8),
-            ValType::V128 => (LoadKind::V128, 16),
-            ValType::FuncRef => unreachable!("references are in the shadow table"),
-        };
-        self.push(ir::Load { memory, kind, arg: MemArg { align, offset: u64::from(offset) } });
+    pub fn load(&mut self, memory: u32, ty: ValType, offset: u32) {
+        let at = |align| MemArg { offset: u64::from(offset), align, memory_index: memory };
+        self.push(&match ty {
+            ValType::I32 => Instruction::I32Load(at(2)),
+            ValType::I64 => Instruction::I64Load(at(3)),
+            ValType::F32 => Instruction::F32Load(at(2)),
+            ValType::F64 => Instruction::F64Load(at(3)),
+            ValType::V128 => Instruction::V128Load(at(4)),
+            _ => unreachable!("references are in the shadow tables"),
+        });
     }
 
     /// Stores a value to the frame memory; address and value are on the stack.
-    pub fn store(&mut self, memory: MemoryId, ty: ValType, offset: u32) {
-        let (kind, align) = match ty {
-            ValType::I32 => (StoreKind::I32 { atomic: false }, 4),
-            ValType::I64 => (StoreKind::I64 { atomic: false }, 8),
-            ValType::F32 => (StoreKind::F32, 4),
-            ValType::F64 => (StoreKind::F64, 8),
-            ValType::V128 => (StoreKind::V128, 16),
-            ValType::FuncRef => unreachable!("references are in the shadow table"),
-        };
-        self.push(ir::Store { memory, kind, arg: MemArg { align, offset: u64::from(offset) } });
+    pub fn store(&mut self, memory: u32, ty: ValType, offset: u32) {
+        let at = |align| MemArg { offset: u64::from(offset), align, memory_index: memory };
+        self.push(&match ty {
+            ValType::I32 => Instruction::I32Store(at(2)),
+            ValType::I64 => Instruction::I64Store(at(3)),
+            ValType::F32 => Instruction::F32Store(at(2)),
+            ValType::F64 => Instruction::F64Store(at(3)),
+            ValType::V128 => Instruction::V128Store(at(4)),
+            _ => unreachable!("references are in the shadow tables"),
+        });
+    }
+
+    /// Takes a reference of type `ty` from the shadow table; the index is on the stack.
+    pub fn reference(&mut self, runtime: &Runtime, ty: WasmType) {
+        self.push(&Instruction::TableGet(runtime.table(kind(ty))));
+        if let WasmType::Ref(ty) = ty
+            && types::needs_cast(ty)
+        {
+            self.push(&Instruction::RefCastNullable(ty.heap_type));
+        }
     }
 
     /// Pushes the zero of a type.
-    pub fn zero(&mut self, ty: ValType) {
-        let value = match ty {
-            ValType::I32 => Value::I32(0),
-            ValType::I64 => Value::I64(0),
-            ValType::F32 => Value::F32(0.0),
-            ValType::F64 => Value::F64(0.0),
-            ValType::V128 => Value::V128(0),
-            ValType::FuncRef => {
-                self.push(ir::RefNull { ty: RefType::FUNCREF });
-                return;
-            }
-        };
-        self.push(ir::Const { value });
+    pub fn zero(&mut self, ty: WasmType) {
+        self.push(&match ty {
+            WasmType::I32 => Instruction::I32Const(0),
+            WasmType::I64 => Instruction::I64Const(0),
+            WasmType::F32 => Instruction::F32Const(0.0f32.into()),
+            WasmType::F64 => Instruction::F64Const(0.0f64.into()),
+            WasmType::V128 => Instruction::V128Const(0),
+            WasmType::Ref(RefType { heap_type, .. }) => Instruction::RefNull(heap_type),
+        });
     }
 
-    /// `global + offset`.
-    pub fn global_plus(&mut self, global: GlobalId, offset: i32) {
+    /// `global + offset`
+    pub fn global_plus(&mut self, global: u32, offset: i32) {
         self.global_get(global);
         if offset != 0 {
             self.i32(offset);
-            self.binary(BinaryOp::I32Add);
+            self.push(&Instruction::I32Add);
         }
     }
 
@@ -161,7 +314,7 @@ impl Code {
     pub fn trailer(
         &mut self,
         runtime: &Runtime,
-        base: LocalId,
+        base: Local,
         bytes: u32,
         (point, references): (u32, u32),
         slot: u32,
@@ -175,24 +328,55 @@ impl Code {
         self.store(runtime.frames, ValType::I64, bytes + 8);
         self.get(base);
         self.i32((bytes + abi::TRAILER_BYTES) as i32);
-        self.binary(BinaryOp::I32Add);
+        self.push(&Instruction::I32Add);
         self.global_set(runtime.sp);
     }
 }
 
-/// A value type in walrus's terms.
-pub(crate) fn to_walrus(ty: ValType) -> walrus::ValType {
-    match ty {
-        ValType::I32 => walrus::ValType::I32,
-        ValType::I64 => walrus::ValType::I64,
-        ValType::F32 => walrus::ValType::F32,
-        ValType::F64 => walrus::ValType::F64,
-        ValType::V128 => walrus::ValType::V128,
-        ValType::FuncRef => walrus::ValType::Ref(RefType::FUNCREF),
+/// The function types of the instrumented module: those of the original, with the fuel, under their
+/// indices, and more behind them.
+#[derive(Debug)]
+pub(crate) struct Types {
+    original: u32,
+    added: Vec<Signature>,
+    known: HashMap<Signature, u32>,
+}
+
+impl Types {
+    /// The types of a module that has that many of its own.
+    pub fn new(original: usize) -> Types {
+        Types { original: original as u32, added: Vec::new(), known: HashMap::new() }
+    }
+
+    /// The index of a type that is as it is, without the fuel.
+    pub fn plain(&mut self, signature: &Signature) -> u32 {
+        if let Some(index) = self.known.get(signature) {
+            return *index;
+        }
+        let index = self.original + self.added.len() as u32;
+        self.added.push(signature.clone());
+        self.known.insert(signature.clone(), index);
+        index
+    }
+
+    /// The types behind the original's.
+    pub fn added(&self) -> &[Signature] {
+        &self.added
     }
 }
 
-/// Value types in walrus's terms, with the fuel behind them.
-pub(crate) fn threaded(types: &[ValType]) -> Vec<walrus::ValType> {
-    types.iter().copied().map(to_walrus).chain([walrus::ValType::I64]).collect()
+/// The block type for a block that leaves `types` on the stack.
+pub(crate) fn block_type(types: &mut Types, results: &[WasmType]) -> BlockType {
+    match results {
+        [] => BlockType::Empty,
+        [one] => BlockType::Result(*one),
+        _ => BlockType::FunctionType(
+            types.plain(&Signature { params: Vec::new(), results: results.to_vec() }),
+        ),
+    }
+}
+
+/// The heap type of a nullable reference to functions of a type.
+pub(crate) fn reference_to(ty: u32) -> WasmType {
+    WasmType::Ref(RefType { nullable: true, heap_type: HeapType::Concrete(ty) })
 }

@@ -5,12 +5,10 @@
 //! `loop`. Norman Ramsey, "Beyond Relooper: Recursive Translation of Unstructured Control Flow to
 //! Structured Control Flow" (ICFP 2022). The flow is reducible by construction.
 
-use walrus::ir::{self, InstrSeqId};
-
-use super::code::Code;
+use super::code::Label;
 use super::function::Rewriter;
 use crate::analyse::order::{self, NONE};
-use crate::graph::End;
+use crate::graph::{End, Graph};
 use crate::plan::{Node, NodeId, Plan};
 
 /// How the nodes of a flow nest.
@@ -25,22 +23,26 @@ pub(crate) struct Shape {
     labelled: Vec<bool>,
     /// Has a back edge.
     header: Vec<bool>,
+    /// Is a loop that is open.
+    opened: Vec<bool>,
     /// The open label of each node.
-    labels: Vec<Option<InstrSeqId>>,
+    labels: Vec<Option<Label>>,
 }
 
 impl Shape {
     /// Computes the shape of a plan's flow.
-    pub fn new(plan: &Plan, ends: impl Fn(u32) -> End) -> Shape {
+    pub fn new(plan: &Plan, graph: &Graph) -> Shape {
         let count = plan.nodes.len();
         let mut labelled = vec![false; count];
         let mut successors = Vec::with_capacity(count);
         for node in &plan.nodes {
-            let list = node_successors(plan, node, &ends);
+            let list = node_successors(plan, graph, node);
             // Switches can only branch to labels.
             let switch = match node {
                 Node::Dispatch { .. } => true,
-                Node::Body { block, .. } => matches!(ends(*block), End::Switch { .. }),
+                Node::Body { block, .. } => {
+                    matches!(graph.blocks[*block as usize].end, End::Switch { .. })
+                }
                 _ => false,
             };
             if switch {
@@ -63,18 +65,19 @@ impl Shape {
                 placed[dominators[node as usize] as usize].push(node);
             }
         }
-        Shape { position, placed, labelled, header, labels: vec![None; count] }
+        let (opened, labels) = (vec![false; count], vec![None; count]);
+        Shape { position, placed, labelled, header, opened, labels }
     }
 }
 
-fn node_successors(plan: &Plan, node: &Node, ends: impl Fn(u32) -> End) -> Vec<NodeId> {
+fn node_successors(plan: &Plan, graph: &Graph, node: &Node) -> Vec<NodeId> {
     match node {
         Node::Body { block, .. } => {
             if plan.tail_calls[*block as usize] {
                 return Vec::new();
             }
             let mut list = Vec::new();
-            ends(*block).successors(|next| list.push(plan.entries[next as usize]));
+            graph.successors(*block, |next| list.push(plan.entries[next as usize]));
             let spill = plan.call_spills[*block as usize];
             if spill != NONE {
                 list.push(spill);
@@ -86,129 +89,118 @@ fn node_successors(plan: &Plan, node: &Node, ends: impl Fn(u32) -> End) -> Vec<N
         Node::Dispatch { targets, .. } => {
             targets.iter().copied().filter(|target| *target != NONE).collect()
         }
-        Node::Load(load) => vec![load.target],
+        Node::Load(load) => [Some(load.target), load.thrown].into_iter().flatten().collect(),
+        Node::Rethrow { handlers } => graph.handlers[*handlers as usize]
+            .iter()
+            .map(|handler| plan.entries[handler.block as usize])
+            .collect(),
         Node::Spill { .. } => Vec::new(),
     }
 }
 
 impl Rewriter<'_> {
     /// Writes a node and everything it dominates.
-    pub(super) fn tree(&mut self, node: NodeId, out: &mut Code) {
+    pub(super) fn tree(&mut self, node: NodeId) {
         let mut next = Some(node);
         // A loop rather than recursion for what follows in sequence, however long that is.
         while let Some(node) = next {
-            if self.shape.header[node as usize] && !self.is_open(node) {
-                let outer = self.shape.labels[node as usize];
-                let seq = self.sequence();
-                self.shape.labels[node as usize] = Some(seq);
-                self.opened[node as usize] = true;
-                let mut body = Code::default();
-                self.tree(node, &mut body);
-                self.opened[node as usize] = false;
-                self.shape.labels[node as usize] = outer;
-                self.fill(seq, body);
-                out.push(ir::Loop { seq });
+            let at = node as usize;
+            if self.shape.header[at] && !self.shape.opened[at] {
+                let outer = self.shape.labels[at];
+                self.shape.labels[at] = Some(self.out.loop_());
+                self.shape.opened[at] = true;
+                self.tree(node);
+                self.shape.opened[at] = false;
+                self.shape.labels[at] = outer;
+                self.out.end();
                 return;
             }
-            next = self.within(node, out);
+            next = self.within(node);
         }
-    }
-
-    fn is_open(&self, node: NodeId) -> bool {
-        self.opened[node as usize]
     }
 
     /// Writes a node inside the blocks whose ends are where the nodes that it dominates are
     /// placed. Returns the node that is to follow right here.
-    fn within(&mut self, node: NodeId, out: &mut Code) -> Option<NodeId> {
+    fn within(&mut self, node: NodeId) -> Option<NodeId> {
         let placed = std::mem::take(&mut self.shape.placed[node as usize]);
         if placed.is_empty() {
-            return self.node(node, out);
+            return self.node(node);
         }
-        let seqs: Vec<InstrSeqId> = placed
-            .iter()
-            .map(|child| {
-                let seq = self.sequence();
-                self.shape.labels[*child as usize] = Some(seq);
-                seq
-            })
-            .collect();
-        let mut code = Code::default();
-        if let Some(next) = self.node(node, &mut code) {
-            self.tree(next, &mut code);
+        for child in &placed {
+            self.shape.labels[*child as usize] = Some(self.out.block());
+        }
+        if let Some(next) = self.node(node) {
+            self.tree(next);
         }
         for (at, child) in placed.iter().enumerate().rev() {
-            self.fill(seqs[at], code);
-            code = Code::default();
+            self.out.end();
             // The label is closed from here on; a loop header gets its loop's.
             self.shape.labels[*child as usize] = None;
             if at == 0 {
-                out.push(ir::Block { seq: seqs[0] });
                 return Some(*child);
             }
-            code.push(ir::Block { seq: seqs[at] });
-            self.tree(*child, &mut code);
+            self.tree(*child);
         }
         None
     }
 
     /// Goes to a node: by `br` to its label, or by being followed by it.
-    pub(super) fn goto(&mut self, node: NodeId, out: &mut Code) -> Option<NodeId> {
+    pub(super) fn goto(&mut self, node: NodeId) -> Option<NodeId> {
         match self.label(node) {
             Some(label) => {
-                out.br(label);
+                self.out.br(label);
                 None
             }
             None => Some(node),
         }
     }
 
+    /// Goes to a node and writes it right here if it is to be placed inline.
+    pub(super) fn leave_to(&mut self, node: NodeId) {
+        if let Some(next) = self.goto(node) {
+            self.tree(next);
+        }
+    }
+
     /// Goes to a node if the condition on the stack holds, and falls through otherwise.
-    pub(super) fn goto_if(&mut self, node: NodeId, out: &mut Code) {
+    pub(super) fn goto_if(&mut self, node: NodeId) {
         match self.label(node) {
-            Some(label) => out.br_if(label),
+            Some(label) => self.out.br_if(label),
             None => {
-                let seq = self.sequence();
-                let mut code = Code::default();
-                self.tree(node, &mut code);
-                self.fill(seq, code);
-                let nothing = self.sequence();
-                out.if_then(seq, nothing);
+                self.out.if_();
+                self.tree(node);
+                self.out.end();
             }
         }
     }
 
     /// Goes to a node if the fuel is below a limit, which is hardly ever so.
-    ///
-    /// `block; fuel >= limit; br_if 0; <node>; end` rather than an `if`: walrus writes an `else`
-    /// for every `if`, which makes one more block in the compiler.
-    pub(super) fn goto_if_below(&mut self, limit: i64, node: NodeId, out: &mut Code) {
+    pub(super) fn goto_if_below(&mut self, limit: i64, node: NodeId) {
         match self.label(node) {
             Some(label) => {
-                out.fuel_below(self.fuel, limit);
-                out.br_if(label);
+                self.out.fuel_below(self.fuel, limit);
+                self.out.br_if_hinted(label, false);
             }
             None => {
-                let seq = self.sequence();
-                let mut code = Code::default();
-                code.fuel_suffices(self.fuel, limit);
-                code.br_if(seq);
-                self.tree(node, &mut code);
-                self.fill(seq, code);
-                out.push(ir::Block { seq });
+                let past = self.out.block();
+                self.out.fuel_suffices(self.fuel, limit);
+                self.out.br_if_hinted(past, true);
+                self.tree(node);
+                self.out.end();
             }
         }
     }
 
     /// The label to branch to for a node, unless it is to be placed inline.
-    pub(super) fn label(&self, node: NodeId) -> Option<InstrSeqId> {
-        let needs = self.shape.labelled[node as usize] || self.opened[node as usize];
-        let label = self.shape.labels[node as usize];
+    pub(super) fn label(&self, node: NodeId) -> Option<Label> {
+        let at = node as usize;
+        let needs = self.shape.labelled[at] || self.shape.opened[at];
+        let label = self.shape.labels[at];
         debug_assert!(!needs || label.is_some(), "node {node} is branched to out of its scope");
         if needs { label } else { None }
     }
 
-    /// Position of a node in the flow's order, for assertions.
+    /// Whether a node is part of the flow, for assertions.
     pub(super) fn is_placed(&self, node: NodeId) -> bool {
         self.shape.position[node as usize] != NONE
     }

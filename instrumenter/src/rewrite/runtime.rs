@@ -1,15 +1,127 @@
-//! The functions and tables the instrumenter adds: the driver and the wrappers.
+//! What the instrumenter adds to a module besides rewritten functions: state, wrappers, the driver.
 
-use walrus::ir::{self, BinaryOp, UnaryOp};
-use walrus::{
-    ConstExpr, ElementItems, ElementKind, FunctionBuilder, FunctionId, GlobalId, LocalId, Module,
-    RefType, TableId, TypeId, ValType as WasmType,
-};
+mod driver;
 
-use super::code::{self, Code, Runtime};
-use super::function::Identity;
+use wasm_encoder::{ExportKind, Instruction};
+
+use super::code::{Body, Code, Local, Runtime, Types};
+use super::function::{Identity, record_drop};
 use crate::abi::{self, limits};
-use crate::metadata::{Field, FunctionType, Place, ValType};
+use crate::facts::ModuleFacts;
+use crate::metadata::{Field, Place, ValType};
+use crate::types::{EXNREF, FUNCREF, Signature, WasmType, kind};
+
+pub(crate) use driver::{Resumable, add_driver};
+
+/// What is added, by index space: each begins behind the original's.
+#[derive(Debug)]
+pub(crate) struct Additions {
+    /// Types.
+    pub types: Types,
+    /// Functions.
+    pub functions: Vec<AddedFunction>,
+    /// Tables.
+    pub tables: Vec<AddedTable>,
+    /// Globals: type, and the value that they begin with.
+    pub globals: Vec<(WasmType, i64)>,
+    /// Exports.
+    pub exports: Vec<(String, ExportKind, u32)>,
+    /// Types of the imported functions and of the tags, which have no fuel.
+    pub import_types: Vec<u32>,
+    pub tag_types: Vec<u32>,
+    first: First,
+}
+
+/// The size of the original's index spaces.
+#[derive(Debug, Clone, Copy)]
+struct First {
+    function: u32,
+    table: u32,
+    global: u32,
+}
+
+/// A function that is added.
+#[derive(Debug)]
+pub(crate) struct AddedFunction {
+    /// For people.
+    pub name: String,
+    /// Type index.
+    pub ty: u32,
+    /// Locals and code.
+    pub body: Body,
+}
+
+/// A table that is added.
+#[derive(Debug)]
+pub(crate) struct AddedTable {
+    /// What it holds.
+    pub element: WasmType,
+    /// Initial size.
+    pub elements: u32,
+    /// Maximum.
+    pub elements_max: u64,
+    /// The functions it begins with.
+    pub functions: Vec<u32>,
+}
+
+impl Additions {
+    /// Nothing yet.
+    pub fn new(facts: &ModuleFacts) -> Additions {
+        let mut types = Types::new(facts.types.len());
+        let imported = 0..facts.imported_functions;
+        let import_types = imported.map(|f| types.plain(facts.signature_of(f))).collect();
+        let tags = 0..facts.tags.len() as u32;
+        let tag_types = tags.map(|tag| types.plain(facts.tag_type(tag))).collect();
+        Additions {
+            types,
+            import_types,
+            tag_types,
+            functions: Vec::new(),
+            tables: Vec::new(),
+            globals: Vec::new(),
+            exports: Vec::new(),
+            first: First {
+                function: facts.function_types.len() as u32,
+                table: facts.tables.len() as u32,
+                global: facts.globals.len() as u32,
+            },
+        }
+    }
+
+    fn global(&mut self, ty: WasmType, value: i64) -> u32 {
+        self.globals.push((ty, value));
+        self.first.global + self.globals.len() as u32 - 1
+    }
+
+    fn exported_global(&mut self, name: &str, ty: WasmType, value: i64) -> u32 {
+        let index = self.global(ty, value);
+        self.exports.push((name.to_owned(), ExportKind::Global, index));
+        index
+    }
+
+    fn function(&mut self, name: String, ty: u32, code: Code) -> u32 {
+        self.functions.push(AddedFunction { name, ty, body: code.finish() });
+        self.first.function + self.functions.len() as u32 - 1
+    }
+
+    fn table(&mut self, table: AddedTable) -> u32 {
+        self.tables.push(table);
+        self.first.table + self.tables.len() as u32 - 1
+    }
+
+    /// A private table holding the given functions.
+    fn function_table(&mut self, functions: Vec<u32>) -> u32 {
+        let elements = functions.len() as u32;
+        let elements_max = u64::from(elements);
+        self.table(AddedTable { element: FUNCREF, elements, elements_max, functions })
+    }
+
+    /// The exported table of address-taken functions.
+    pub fn add_function_table(&mut self, functions: Vec<u32>) {
+        let table = self.function_table(functions);
+        self.exports.push((abi::FUNCTIONS.to_owned(), ExportKind::Table, table));
+    }
+}
 
 /// Sizes of the areas in front of the frames.
 #[derive(Debug, Clone, Copy)]
@@ -21,75 +133,64 @@ pub(crate) struct Areas {
 }
 
 /// Room for the results of any of the function types.
-pub(crate) fn areas(types: &[FunctionType]) -> Areas {
+pub(crate) fn areas(types: &[Signature]) -> Areas {
     let most = types.iter().map(|ty| ty.results.len()).max().unwrap_or(0) as u32;
-    let references = types.iter().any(|ty| ty.results.contains(&ValType::FuncRef));
+    let references = types.iter().any(|ty| ty.results.iter().any(|ty| kind(*ty).is_reference()));
     Areas {
         frames_base: most.max(1) * abi::RESULT_BYTES,
         refs_base: if references { most } else { 0 },
     }
 }
 
-/// Adds the globals, the frame memory and the shadow table, and exports them.
-pub(crate) fn add_state(module: &mut Module, areas: Areas) -> Runtime {
-    let i32_at = |value: u32| ConstExpr::Value(ir::Value::I32(value as i32));
-    let globals = &mut module.globals;
-    let fuel = globals.add_local(WasmType::I64, true, false, ConstExpr::Value(ir::Value::I64(0)));
-    let debt = globals.add_local(WasmType::I64, true, false, ConstExpr::Value(ir::Value::I64(0)));
-    let sp = globals.add_local(WasmType::I32, true, false, i32_at(areas.frames_base));
-    let ref_sp = globals.add_local(WasmType::I32, true, false, i32_at(areas.refs_base));
-    let pages = u64::from(limits::FRAME_PAGES_RESERVE) + 1;
-    let frames =
-        module.memories.add_local(false, false, pages, Some(limits::FRAME_PAGES_MAX), None);
-    let refs = module.tables.add_local(
-        false,
-        u64::from(areas.refs_base),
-        Some(limits::REFS_MAX),
-        RefType::FUNCREF,
-    );
-    module.exports.add(abi::FUEL, fuel);
-    module.exports.add(abi::DEBT, debt);
-    module.exports.add(abi::SP, sp);
-    module.exports.add(abi::REF_SP, ref_sp);
-    module.exports.add(abi::FRAMES, frames);
-    module.exports.add(abi::REFS, refs);
-    Runtime { fuel, debt, sp, ref_sp, frames, refs }
+/// Kinds of references that can be in frames or results.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Kinds {
+    pub functions: bool,
+    pub externs: bool,
+    pub exceptions: bool,
 }
 
-/// A function under construction.
-struct Function<'a> {
-    module: &'a mut Module,
-    builder: FunctionBuilder,
-    args: Vec<LocalId>,
+impl Kinds {
+    /// Counts the type in.
+    pub fn see(&mut self, ty: WasmType) {
+        match kind(ty) {
+            ValType::FuncRef => self.functions = true,
+            ValType::ExternRef => self.externs = true,
+            ValType::ExnRef => self.exceptions = true,
+            _ => {}
+        }
+    }
 }
 
-impl<'a> Function<'a> {
-    fn new(module: &'a mut Module, params: &[WasmType], results: &[WasmType]) -> Function<'a> {
-        let builder = FunctionBuilder::new(&mut module.types, params, results);
-        let args = params.iter().map(|ty| module.locals.add(*ty)).collect();
-        Function { module, builder, args }
-    }
-
-    fn local(&mut self, ty: WasmType) -> LocalId {
-        self.module.locals.add(ty)
-    }
-
-    fn nested(&mut self, code: Code) -> ir::InstrSeqId {
-        let mut seq = self.builder.dangling_instr_seq(None);
-        *seq.instrs_mut() = code.0;
-        seq.id()
-    }
-
-    fn if_then(&mut self, out: &mut Code, then: Code) {
-        let (then, nothing) = (self.nested(then), self.nested(Code::default()));
-        out.if_then(then, nothing);
-    }
-
-    fn finish(mut self, name: &str, body: Code) -> FunctionId {
-        self.builder.name(name.to_owned());
-        *self.builder.func_body().instrs_mut() = body.0;
-        self.builder.finish(self.args, &mut self.module.funcs)
-    }
+/// Adds the globals, the frame memory and the shadow tables, and exports them.
+pub(crate) fn add_state(
+    add: &mut Additions,
+    facts: &ModuleFacts,
+    areas: Areas,
+    kinds: Kinds,
+) -> Runtime {
+    let fuel = add.exported_global(abi::FUEL, WasmType::I64, 0);
+    let debt = add.exported_global(abi::DEBT, WasmType::I64, 0);
+    let sp = add.exported_global(abi::SP, WasmType::I32, i64::from(areas.frames_base));
+    let ref_sp = add.exported_global(abi::REF_SP, WasmType::I32, i64::from(areas.refs_base));
+    let frames = facts.memories.len() as u32;
+    add.exports.push((abi::FRAMES.to_owned(), ExportKind::Memory, frames));
+    let mut shadow = |needed: bool, name: &str, element: WasmType| {
+        needed.then(|| {
+            let elements = areas.refs_base;
+            let functions = Vec::new();
+            let elements_max = limits::REFS_MAX;
+            let table = add.table(AddedTable { element, elements, elements_max, functions });
+            add.exports.push((name.to_owned(), ExportKind::Table, table));
+            table
+        })
+    };
+    let refs = shadow(kinds.functions, abi::REFS, FUNCREF);
+    let externref = WasmType::Ref(wasm_encoder::RefType::EXTERNREF);
+    let refs_extern = shadow(kinds.externs, abi::REFS_EXTERN, externref);
+    let refs_exn = shadow(kinds.exceptions, abi::REFS_EXN, EXNREF);
+    let exception = facts.catches.then(|| add.global(EXNREF, 0));
+    Runtime { fuel, debt, sp, ref_sp, frames, refs, refs_extern, refs_exn, exception }
 }
 
 /// Adds the wrapper through which the module calls an imported function.
@@ -105,88 +206,93 @@ impl<'a> Function<'a> {
 ///
 /// So a call that the host wants to be made again later is one more frame, and wherever an import
 /// is called nothing else is needed than for any other call.
+///
+/// Returns the fields of the frame and its size.
 pub(crate) fn import_wrapper(
-    module: &mut Module,
+    add: &mut Additions,
     runtime: &Runtime,
-    import: FunctionId,
-    ty: &FunctionType,
+    facts: &ModuleFacts,
+    import: u32,
     identity: Identity,
-    name: &str,
-) -> (FunctionId, Vec<Field>, u32) {
-    let (fields, bytes, references) = argument_fields(&ty.params);
-    let mut f = Function::new(module, &code::threaded(&ty.params), &code::threaded(&ty.results));
-    let fuel = f.args[ty.params.len()];
-    let base = f.local(WasmType::I32);
-    let mut body = Code::default();
+) -> (Vec<Field>, u32) {
+    let signature = facts.signature_of(import);
+    let (fields, bytes, references) = argument_fields(&signature.params);
+    let mut out = Code::new(signature.params.len() + 1);
+    let fuel = Local(signature.params.len() as u32);
+    let base = out.local(WasmType::I32);
 
-    let mut again = Code::default();
-    again.global_plus(runtime.sp, -((bytes + abi::TRAILER_BYTES) as i32));
-    again.tee(base);
-    again.global_set(runtime.sp);
-    again.global_plus(runtime.ref_sp, -(references as i32));
-    again.global_set(runtime.ref_sp);
-    for (arg, field) in f.args.clone().into_iter().zip(&fields) {
-        if field.ty == ValType::FuncRef {
-            again.global_plus(runtime.ref_sp, field.at as i32);
-            again.push(ir::TableGet { table: runtime.refs });
+    out.fuel_below(fuel, abi::SENTINEL_LIMIT);
+    out.if_();
+    out.global_plus(runtime.sp, -((bytes + abi::TRAILER_BYTES) as i32));
+    out.tee(base);
+    out.global_set(runtime.sp);
+    out.global_plus(runtime.ref_sp, -(references as i32));
+    out.global_set(runtime.ref_sp);
+    for ((arg, field), ty) in (0..).map(Local).zip(&fields).zip(&signature.params) {
+        if field.ty.is_reference() {
+            out.global_plus(runtime.ref_sp, field.at as i32);
+            out.reference(runtime, *ty);
         } else {
-            again.get(base);
-            again.load(runtime.frames, field.ty, field.at);
+            out.get(base);
+            out.load(runtime.frames, field.ty, field.at);
         }
-        again.set(arg);
+        out.set(arg);
     }
-    again.global_get(runtime.fuel);
-    again.set(fuel);
-    body.fuel_below(fuel, abi::SENTINEL_LIMIT);
-    f.if_then(&mut body, again);
+    out.global_get(runtime.fuel);
+    out.set(fuel);
+    out.end();
 
-    body.get(fuel);
-    body.global_set(runtime.fuel);
-    f.args[..ty.params.len()].iter().for_each(|arg| body.get(*arg));
-    body.push(ir::Call { func: import });
+    out.get(fuel);
+    out.global_set(runtime.fuel);
+    (0..fuel.0).for_each(|arg| out.get(Local(arg)));
+    out.push(&Instruction::Call(import));
 
-    let mut suspend = Code::default();
-    suspend.get(fuel);
-    suspend.global_set(runtime.fuel);
-    suspend.global_get(runtime.sp);
-    suspend.set(base);
-    for (arg, field) in f.args.clone().into_iter().zip(&fields) {
-        if field.ty == ValType::FuncRef {
-            suspend.global_plus(runtime.ref_sp, field.at as i32);
-            suspend.get(arg);
-            suspend.push(ir::TableSet { table: runtime.refs });
+    out.global_get(runtime.fuel);
+    out.i64(abi::SENTINEL_LIMIT);
+    out.push(&Instruction::I64LtS);
+    out.if_();
+    out.get(fuel);
+    out.global_set(runtime.fuel);
+    out.global_get(runtime.sp);
+    out.set(base);
+    for (arg, field) in (0..).map(Local).zip(&fields) {
+        if field.ty.is_reference() {
+            out.global_plus(runtime.ref_sp, field.at as i32);
+            out.get(arg);
+            out.push(&Instruction::TableSet(runtime.table(field.ty)));
         } else {
-            suspend.get(base);
-            suspend.get(arg);
-            suspend.store(runtime.frames, field.ty, field.at);
+            out.get(base);
+            out.get(arg);
+            out.store(runtime.frames, field.ty, field.at);
         }
     }
-    suspend.global_plus(runtime.ref_sp, references as i32);
-    suspend.global_set(runtime.ref_sp);
-    suspend.trailer(runtime, base, bytes, (identity.first_point, references), identity.slot);
-    ty.results.iter().for_each(|ty| suspend.zero(*ty));
-    suspend.i64(abi::UNWIND);
-    suspend.push(ir::Return {});
-    body.global_get(runtime.fuel);
-    body.i64(abi::SENTINEL_LIMIT);
-    body.binary(BinaryOp::I64LtS);
-    f.if_then(&mut body, suspend);
-    body.global_get(runtime.fuel);
-    (f.finish(name, body), fields, bytes + abi::TRAILER_BYTES)
+    out.global_plus(runtime.ref_sp, references as i32);
+    out.global_set(runtime.ref_sp);
+    out.trailer(runtime, base, bytes, (identity.first_point, references), identity.slot);
+    signature.results.iter().for_each(|ty| out.zero(*ty));
+    out.i64(abi::UNWIND);
+    out.return_();
+    out.end();
+    out.global_get(runtime.fuel);
+
+    let name = format!("tasklet.import.{}", facts.imports[import as usize].1);
+    add.function(name, facts.function_types[import as usize], out);
+    (fields, bytes + abi::TRAILER_BYTES)
 }
 
-fn argument_fields(params: &[ValType]) -> (Vec<Field>, u32, u32) {
+fn argument_fields(params: &[WasmType]) -> (Vec<Field>, u32, u32) {
     let (mut bytes, mut references) = (0, 0);
     let mut fields = Vec::with_capacity(params.len());
-    for (index, ty) in params.iter().enumerate() {
-        let at = if *ty == ValType::FuncRef {
+    for (index, ty) in (0..).zip(params) {
+        let ty = kind(*ty);
+        let at = if ty.is_reference() {
             references += 1;
             references - 1
         } else {
             bytes += ty.frame_bytes();
             bytes - ty.frame_bytes()
         };
-        fields.push(Field { ty: *ty, at, place: Place::Local(index as u32) });
+        fields.push(Field { ty, at, place: Place::Local(index) });
     }
     (fields, bytes.next_multiple_of(8), references)
 }
@@ -195,370 +301,57 @@ fn argument_fields(params: &[ValType]) -> (Vec<Field>, u32, u32) {
 /// fuel in the global. It is called from inside a host import, so the callee cannot pause: if it
 /// does, its fuel including the engine's allowance is used up, and the wrapper traps.
 pub(crate) fn export_wrapper(
-    module: &mut Module,
+    add: &mut Additions,
     runtime: &Runtime,
-    callee: FunctionId,
-    ty: &FunctionType,
+    signature: &Signature,
+    callee: u32,
     name: &str,
-) -> FunctionId {
-    let plain = |types: &[ValType]| types.iter().copied().map(code::to_walrus).collect::<Vec<_>>();
-    let mut f = Function::new(module, &plain(&ty.params), &plain(&ty.results));
-    let fuel = f.local(WasmType::I64);
-    let mut body = Code::default();
-    f.args.iter().for_each(|arg| body.get(*arg));
-    body.global_get(runtime.fuel);
-    body.push(ir::Call { func: callee });
-    body.set(fuel);
-    body.fuel_below(fuel, abi::SENTINEL_LIMIT);
-    let mut trap = Code::default();
-    trap.unreachable();
-    f.if_then(&mut body, trap);
-    body.get(fuel);
-    body.global_set(runtime.fuel);
-    f.finish(name, body)
+) -> u32 {
+    let mut out = Code::new(signature.params.len());
+    let fuel = out.local(WasmType::I64);
+    (0..signature.params.len() as u32).for_each(|arg| out.get(Local(arg)));
+    out.global_get(runtime.fuel);
+    out.push(&Instruction::Call(callee));
+    out.set(fuel);
+    out.fuel_below(fuel, abi::SENTINEL_LIMIT);
+    out.if_();
+    out.unreachable();
+    out.end();
+    out.get(fuel);
+    out.global_set(runtime.fuel);
+    let ty = add.types.plain(signature);
+    add.function(format!("tasklet.export.{name}"), ty, out)
 }
 
-/// A resumable function as the driver needs it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Resumable {
-    /// The function.
-    pub function: FunctionId,
-    /// Its canonical type.
-    pub ty: u32,
-}
-
-/// Adds the driver. `resumables` are in the order of their slots; `references` tells whether any
-/// frame holds a reference.
-pub(crate) fn add_driver(
-    module: &mut Module,
-    runtime: &Runtime,
-    areas: Areas,
-    resumables: &[Resumable],
-    types: &[FunctionType],
-    threaded: &[TypeId],
-    references: bool,
-) {
-    let functions = function_table(module, resumables.iter().map(|r| r.function).collect());
-    let state =
-        module.globals.add_local(WasmType::I32, true, false, ConstExpr::Value(ir::Value::I32(0)));
-    let mut resumers: Vec<Option<FunctionId>> = vec![None; types.len()];
-    let mut by_slot = Vec::with_capacity(resumables.len());
-    for resumable in resumables {
-        let ty = resumable.ty as usize;
-        let resumer = match resumers[ty] {
-            Some(resumer) => resumer,
-            None => {
-                let resumer =
-                    add_resumer(module, runtime, state, functions, &types[ty], threaded[ty]);
-                resumers[ty] = Some(resumer);
-                resumer
-            }
-        };
-        by_slot.push(resumer);
+/// Adds the globals that record dropped segments, one for 64 of them. Returns the first.
+pub(crate) fn add_drop_records(add: &mut Additions, segments: usize, prefix: &str) -> u32 {
+    let words = segments.div_ceil(64);
+    let first = add.first.global + add.globals.len() as u32;
+    for word in 0..words {
+        add.exported_global(&format!("{prefix}{word}"), WasmType::I64, 0);
     }
-    let resumer_table = function_table(module, by_slot);
-    let reserve = add_reserve(module, runtime, references);
-    let reverse = add_reverse(module, runtime);
-    let run = add_run(module, runtime, areas, state, resumer_table, (reserve, reverse));
-    module.exports.add(abi::RUN, run);
-}
-
-/// A private table holding the given functions.
-fn function_table(module: &mut Module, functions: Vec<FunctionId>) -> TableId {
-    let size = functions.len() as u64;
-    let table = module.tables.add_local(false, size, Some(size), RefType::FUNCREF);
-    let offset = ConstExpr::Value(ir::Value::I32(0));
-    let kind = ElementKind::Active { table, offset };
-    let element = module.elements.add(kind, ElementItems::Functions(functions));
-    module.tables.get_mut(table).elem_segments.insert(element);
-    table
-}
-
-/// The exported table of address-taken functions.
-pub(crate) fn add_function_table(module: &mut Module, functions: Vec<FunctionId>) {
-    let table = function_table(module, functions);
-    module.exports.add(abi::FUNCTIONS, table);
-}
-
-/// `(func (param $slot i32))`: calls a function of one type so that it rebuilds its frame, and
-/// puts its results into the result area.
-fn add_resumer(
-    module: &mut Module,
-    runtime: &Runtime,
-    state: GlobalId,
-    functions: TableId,
-    ty: &FunctionType,
-    threaded: TypeId,
-) -> FunctionId {
-    let mut f = Function::new(module, &[WasmType::I32], &[]);
-    let fuel = f.local(WasmType::I64);
-    let results: Vec<LocalId> = ty.results.iter().map(|ty| f.local(code::to_walrus(*ty))).collect();
-    let mut body = Code::default();
-    ty.params.iter().for_each(|ty| body.zero(*ty));
-    body.i64(abi::REWIND);
-    body.get(f.args[0]);
-    body.push(ir::CallIndirect { ty: threaded, table: functions });
-    body.set(fuel);
-    results.iter().rev().for_each(|result| body.set(*result));
-    body.fuel_below(fuel, abi::SENTINEL_LIMIT);
-    let mut paused = Code::default();
-    paused.i32(1);
-    paused.global_set(state);
-    paused.push(ir::Return {});
-    f.if_then(&mut body, paused);
-    body.get(fuel);
-    body.global_set(runtime.fuel);
-    for (at, (result, ty)) in results.iter().zip(&ty.results).enumerate() {
-        if *ty == ValType::FuncRef {
-            body.i32(at as i32);
-            body.get(*result);
-            body.push(ir::TableSet { table: runtime.refs });
-        } else {
-            body.i32(at as i32 * abi::RESULT_BYTES as i32);
-            body.get(*result);
-            body.store(runtime.frames, *ty, 0);
-        }
-    }
-    f.finish("tasklet.resume", body)
-}
-
-/// Loads a word of the trailer of the frame that ends at `end`.
-fn trailer_word(out: &mut Code, runtime: &Runtime, end: impl Fn(&mut Code), back: i32) {
-    end(out);
-    out.i32(back);
-    out.binary(BinaryOp::I32Sub);
-    out.load(runtime.frames, ValType::I32, 0);
-}
-
-/// `(func (result i32))`: see [`crate::abi`].
-fn add_run(
-    module: &mut Module,
-    runtime: &Runtime,
-    areas: Areas,
-    state: GlobalId,
-    resumers: TableId,
-    (reserve, reverse): (FunctionId, FunctionId),
-) -> FunctionId {
-    let resumer_type = module.types.add(&[WasmType::I32], &[]);
-    let mut f = Function::new(module, &[], &[WasmType::I32]);
-    let (start, first, slot) =
-        (f.local(WasmType::I32), f.local(WasmType::I32), f.local(WasmType::I32));
-    let done = f.nested(Code::default());
-    let next = f.nested(Code::default());
-    let sp = |out: &mut Code| out.global_get(runtime.sp);
-
-    let mut step = Code::default();
-    step.global_get(runtime.sp);
-    step.i32(areas.frames_base as i32);
-    step.binary(BinaryOp::I32Eq);
-    step.br_if(done);
-    step.global_get(runtime.sp);
-    trailer_word(&mut step, runtime, sp, 4);
-    step.binary(BinaryOp::I32Sub);
-    step.set(start);
-    step.global_get(runtime.ref_sp);
-    trailer_word(&mut step, runtime, sp, 12);
-    step.binary(BinaryOp::I32Sub);
-    step.set(first);
-    trailer_word(&mut step, runtime, sp, 8);
-    step.tee(slot);
-    step.get(slot);
-    step.push(ir::CallIndirect { ty: resumer_type, table: resumers });
-    step.global_get(state);
-    step.unary(UnaryOp::I32Eqz);
-    step.br_if(next);
-    step.i32(0);
-    step.global_set(state);
-    step.get(start);
-    step.get(first);
-    step.push(ir::Call { func: reverse });
-    step.i32(abi::RUN_PAUSED);
-    step.push(ir::Return {});
-
-    *f.builder.instr_seq(next).instrs_mut() = step.0;
-    let mut outer = Code::default();
-    outer.push(ir::Loop { seq: next });
-    *f.builder.instr_seq(done).instrs_mut() = outer.0;
-    let mut body = Code::default();
-    body.push(ir::Call { func: reserve });
-    body.push(ir::Block { seq: done });
-    body.i32(abi::RUN_FINISHED);
-    f.finish("tasklet.run", body)
-}
-
-/// `(func)`: makes sure that a whole native stack can be spilled.
-fn add_reserve(module: &mut Module, runtime: &Runtime, references: bool) -> FunctionId {
-    let mut f = Function::new(module, &[], &[]);
-    let needed = f.local(WasmType::I32);
-    let mut body = Code::default();
-    body.global_get(runtime.sp);
-    body.i32(16);
-    body.binary(BinaryOp::I32ShrU);
-    body.i32(limits::FRAME_PAGES_RESERVE as i32 + 1);
-    body.binary(BinaryOp::I32Add);
-    grow_memory(&mut f, runtime, needed, &mut body);
-    if references {
-        body.global_get(runtime.ref_sp);
-        body.i32(limits::REFS_RESERVE as i32);
-        body.binary(BinaryOp::I32Add);
-        grow_table(&mut f, runtime, needed, &mut body);
-    }
-    f.finish("tasklet.reserve", body)
-}
-
-/// Grows the frame memory to at least the number of pages on the stack.
-fn grow_memory(f: &mut Function<'_>, runtime: &Runtime, needed: LocalId, out: &mut Code) {
-    out.push(ir::MemorySize { memory: runtime.frames });
-    out.binary(BinaryOp::I32Sub);
-    out.tee(needed);
-    out.i32(0);
-    out.binary(BinaryOp::I32GtS);
-    let mut grow = Code::default();
-    grow.get(needed);
-    grow.push(ir::MemoryGrow { memory: runtime.frames });
-    trap_if_minus_one(f, &mut grow);
-    f.if_then(out, grow);
-}
-
-/// Grows the shadow table to at least the number of elements on the stack, if the module has any
-/// references to keep in it.
-fn grow_table(f: &mut Function<'_>, runtime: &Runtime, needed: LocalId, out: &mut Code) {
-    out.push(ir::TableSize { table: runtime.refs });
-    out.binary(BinaryOp::I32Sub);
-    out.tee(needed);
-    out.i32(0);
-    out.binary(BinaryOp::I32GtS);
-    let mut grow = Code::default();
-    grow.push(ir::RefNull { ty: RefType::FUNCREF });
-    grow.get(needed);
-    grow.push(ir::TableGrow { table: runtime.refs });
-    trap_if_minus_one(f, &mut grow);
-    f.if_then(out, grow);
-}
-
-fn trap_if_minus_one(f: &mut Function<'_>, out: &mut Code) {
-    out.i32(-1);
-    out.binary(BinaryOp::I32Eq);
-    let mut trap = Code::default();
-    trap.unreachable();
-    f.if_then(out, trap);
-}
-
-/// `(func (param $start i32) (param $first i32))`: unwinding has written the frames from `$start`
-/// innermost first; puts the outermost first, as the driver takes them from the end.
-fn add_reverse(module: &mut Module, runtime: &Runtime) -> FunctionId {
-    let mut f = Function::new(module, &[WasmType::I32, WasmType::I32], &[]);
-    let (start, first) = (f.args[0], f.args[1]);
-    let [bytes, count, from, from_ref, size, scratch] =
-        std::array::from_fn(|_| f.local(WasmType::I32));
-    let sp = |out: &mut Code| out.global_get(runtime.sp);
-    let mut body = Code::default();
-    let subtract = |out: &mut Code, global, local, to| {
-        out.global_get(global);
-        out.get(local);
-        out.binary(BinaryOp::I32Sub);
-        out.set(to);
-    };
-    subtract(&mut body, runtime.sp, start, bytes);
-    subtract(&mut body, runtime.ref_sp, first, count);
-
-    // A single frame, the usual case, is in order already.
-    trailer_word(&mut body, runtime, sp, 4);
-    body.get(bytes);
-    body.binary(BinaryOp::I32Eq);
-    let mut leave = Code::default();
-    leave.push(ir::Return {});
-    f.if_then(&mut body, leave);
-
-    // A copy of all frames above the stack, from whose end they are taken one by one.
-    add(&mut body, runtime.sp, bytes, from);
-    body.get(from);
-    body.i32(65_535);
-    body.binary(BinaryOp::I32Add);
-    body.i32(16);
-    body.binary(BinaryOp::I32ShrU);
-    grow_memory(&mut f, runtime, scratch, &mut body);
-    body.global_get(runtime.sp);
-    body.get(start);
-    body.get(bytes);
-    body.push(ir::MemoryCopy { src: runtime.frames, dst: runtime.frames });
-    add(&mut body, runtime.ref_sp, count, from_ref);
-    body.get(from_ref);
-    grow_table(&mut f, runtime, scratch, &mut body);
-    body.global_get(runtime.ref_sp);
-    body.get(first);
-    body.get(count);
-    body.push(ir::TableCopy { src: runtime.refs, dst: runtime.refs });
-
-    let again = f.nested(Code::default());
-    let mut step = Code::default();
-    trailer_word(&mut step, runtime, |out| out.get(from), 4);
-    step.set(size);
-    trailer_word(&mut step, runtime, |out| out.get(from), 12);
-    step.set(count);
-    take(
-        &mut step,
-        (start, from, size),
-        ir::MemoryCopy { src: runtime.frames, dst: runtime.frames },
-    );
-    take(
-        &mut step,
-        (first, from_ref, count),
-        ir::TableCopy { src: runtime.refs, dst: runtime.refs },
-    );
-    step.get(from);
-    step.global_get(runtime.sp);
-    step.binary(BinaryOp::I32Ne);
-    step.br_if(again);
-    *f.builder.instr_seq(again).instrs_mut() = step.0;
-    body.push(ir::Loop { seq: again });
-    f.finish("tasklet.reverse", body)
-}
-
-fn add(out: &mut Code, global: GlobalId, local: LocalId, to: LocalId) {
-    out.global_get(global);
-    out.get(local);
-    out.binary(BinaryOp::I32Add);
-    out.set(to);
-}
-
-/// `from -= length; copy length from `from` to `to`; to += length`.
-fn take(
-    out: &mut Code,
-    (to, from, length): (LocalId, LocalId, LocalId),
-    copy: impl Into<ir::Instr>,
-) {
-    out.get(from);
-    out.get(length);
-    out.binary(BinaryOp::I32Sub);
-    out.set(from);
-    out.get(to);
-    out.get(from);
-    out.get(length);
-    out.push(copy);
-    out.get(to);
-    out.get(length);
-    out.binary(BinaryOp::I32Add);
-    out.set(to);
+    first
 }
 
 /// Adds the function that drops a segment by number, as restoring a snapshot needs it.
 pub(crate) fn add_dropper(
-    module: &mut Module,
+    add: &mut Additions,
     export: &str,
-    drops: impl Iterator<Item = (usize, ir::Instr, GlobalId)>,
+    passive: &[bool],
+    first: u32,
+    drop: fn(u32) -> Instruction<'static>,
 ) {
-    let mut f = Function::new(module, &[WasmType::I32], &[]);
-    let mut body = Code::default();
-    for (index, instr, recorded) in drops {
-        body.get(f.args[0]);
-        body.i32(index as i32);
-        body.binary(BinaryOp::I32Eq);
-        let mut drop = Code::default();
-        super::function::record_drop(recorded, index, &mut drop);
-        drop.push(instr);
-        f.if_then(&mut body, drop);
+    let mut out = Code::new(1);
+    for (index, _) in (0..).zip(passive).filter(|(_, passive)| **passive) {
+        out.get(Local(0));
+        out.i32(index as i32);
+        out.push(&Instruction::I32Eq);
+        out.if_();
+        record_drop(first, index, &mut out);
+        out.push(&drop(index));
+        out.end();
     }
-    let function = f.finish(export, body);
-    module.exports.add(export, function);
+    let ty = add.types.plain(&Signature { params: vec![WasmType::I32], results: Vec::new() });
+    let function = add.function(export.to_owned(), ty, out);
+    add.exports.push((export.to_owned(), ExportKind::Func, function));
 }

@@ -1,0 +1,376 @@
+//! The driver: the code that runs a continuation. See [`crate::abi`].
+
+use wasm_encoder::{BlockType, ExportKind, Instruction};
+
+use super::{Additions, Areas};
+use crate::abi::{self, limits};
+use crate::facts::ModuleFacts;
+use crate::metadata::ValType;
+use crate::rewrite::code::{Code, Local, Runtime};
+use crate::types::{EXNREF, Signature, WasmType, kind};
+
+/// A resumable function as the driver needs it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resumable {
+    /// What to call.
+    pub function: u32,
+    /// Its canonical type.
+    pub ty: u32,
+}
+
+/// Adds the driver. `resumables` are in the order of their slots; `references` tells whether any
+/// frame holds a reference.
+pub(crate) fn add_driver(
+    add: &mut Additions,
+    facts: &ModuleFacts,
+    (runtime, areas): (&Runtime, Areas),
+    resumables: &[Resumable],
+    references: bool,
+) {
+    let functions = add.function_table(resumables.iter().map(|r| r.function).collect());
+    let state = add.global(WasmType::I32, 0);
+    let mut resumers: Vec<Option<u32>> = vec![None; facts.types.len()];
+    let mut by_slot = Vec::with_capacity(resumables.len());
+    for resumable in resumables {
+        let resumer = match resumers[resumable.ty as usize] {
+            Some(resumer) => resumer,
+            None => {
+                let signature = &facts.types[resumable.ty as usize];
+                let resumer =
+                    add_resumer(add, runtime, (state, functions), signature, resumable.ty);
+                resumers[resumable.ty as usize] = Some(resumer);
+                resumer
+            }
+        };
+        by_slot.push(resumer);
+    }
+    let resumer_table = add.function_table(by_slot);
+    let reserve = add_reserve(add, runtime, references);
+    let reverse = add_reverse(add, runtime, references);
+    let run = add_run(add, runtime, areas, (state, resumer_table), (reserve, reverse));
+    add.exports.push((abi::RUN.to_owned(), ExportKind::Func, run));
+}
+
+fn signature(params: &[WasmType], results: &[WasmType]) -> Signature {
+    Signature { params: params.to_vec(), results: results.to_vec() }
+}
+
+/// `(func (param $slot i32))`: calls a function of one type so that it rebuilds its frame, and
+/// puts its results into the result area, or an exception into its global.
+fn add_resumer(
+    add: &mut Additions,
+    runtime: &Runtime,
+    (state, functions): (u32, u32),
+    ty: &Signature,
+    type_index: u32,
+) -> u32 {
+    let slot = Local(0);
+    let mut out = Code::new(1);
+    let fuel = out.local(WasmType::I64);
+    let results: Vec<Local> = ty.results.iter().map(|ty| out.local(*ty)).collect();
+    let caught = runtime.exception.map(|exception| {
+        let returned = out.block();
+        let caught = out.block_of(BlockType::Result(EXNREF));
+        out.try_table(&[(None, true, caught)]);
+        (exception, returned)
+    });
+    ty.params.iter().for_each(|ty| out.zero(*ty));
+    out.i64(abi::REWIND);
+    out.get(slot);
+    out.push(&Instruction::CallIndirect { type_index, table_index: functions });
+    out.set(fuel);
+    results.iter().rev().for_each(|result| out.set(*result));
+    if let Some((exception, returned)) = caught {
+        out.br(returned);
+        out.end();
+        out.unreachable();
+        out.end();
+        out.global_set(exception);
+        out.return_();
+        out.end();
+    }
+    out.fuel_below(fuel, abi::SENTINEL_LIMIT);
+    out.if_();
+    out.i32(1);
+    out.global_set(state);
+    out.return_();
+    out.end();
+    out.get(fuel);
+    out.global_set(runtime.fuel);
+    for ((at, result), ty) in (0..).zip(&results).zip(&ty.results) {
+        let ty = kind(*ty);
+        if ty.is_reference() {
+            out.i32(at);
+            out.get(*result);
+            out.push(&Instruction::TableSet(runtime.table(ty)));
+        } else {
+            out.i32(at * abi::RESULT_BYTES as i32);
+            out.get(*result);
+            out.store(runtime.frames, ty, 0);
+        }
+    }
+    let ty = add.types.plain(&signature(&[WasmType::I32], &[]));
+    add.function("tasklet.resume".to_owned(), ty, out)
+}
+
+/// Loads a word of the trailer of the frame whose end is on the stack.
+fn trailer_word(out: &mut Code, runtime: &Runtime, back: i32) {
+    out.i32(back);
+    out.push(&Instruction::I32Sub);
+    out.load(runtime.frames, ValType::I32, 0);
+}
+
+/// Words of the trailer, by their distance from its end.
+const SIZE: i32 = 4;
+const SLOT: i32 = 8;
+const REFERENCES: i32 = 12;
+
+/// `(func (result i32))`: see [`crate::abi`].
+fn add_run(
+    add: &mut Additions,
+    runtime: &Runtime,
+    areas: Areas,
+    (state, resumers): (u32, u32),
+    (reserve, reverse): (u32, u32),
+) -> u32 {
+    let mut out = Code::new(0);
+    let (start, first) = (out.local(WasmType::I32), out.local(WasmType::I32));
+    let resumer = add.types.plain(&signature(&[WasmType::I32], &[]));
+    out.push(&Instruction::Call(reserve));
+    let done = out.block();
+    let next = out.loop_();
+    out.global_get(runtime.sp);
+    out.i32(areas.frames_base as i32);
+    out.push(&Instruction::I32Eq);
+    out.br_if(done);
+    for (stack, word, to) in [(runtime.sp, SIZE, start), (runtime.ref_sp, REFERENCES, first)] {
+        out.global_get(stack);
+        out.global_get(runtime.sp);
+        trailer_word(&mut out, runtime, word);
+        out.push(&Instruction::I32Sub);
+        out.set(to);
+    }
+    let slot = out.local(WasmType::I32);
+    out.global_get(runtime.sp);
+    trailer_word(&mut out, runtime, SLOT);
+    out.tee(slot);
+    out.get(slot);
+    out.push(&Instruction::CallIndirect { type_index: resumer, table_index: resumers });
+    out.global_get(state);
+    out.push(&Instruction::I32Eqz);
+    out.br_if(next);
+    out.i32(0);
+    out.global_set(state);
+    out.get(start);
+    out.get(first);
+    out.push(&Instruction::Call(reverse));
+    out.i32(abi::RUN_PAUSED);
+    out.return_();
+    out.end();
+    out.end();
+    if let Some(exception) = runtime.exception {
+        // One that has left the outermost frame goes to the host.
+        let thrown = out.local(EXNREF);
+        out.global_get(exception);
+        out.tee(thrown);
+        out.push(&Instruction::RefIsNull);
+        out.push(&Instruction::I32Eqz);
+        out.if_();
+        out.zero(EXNREF);
+        out.global_set(exception);
+        out.get(thrown);
+        out.push(&Instruction::ThrowRef);
+        out.end();
+    }
+    out.i32(abi::RUN_FINISHED);
+    let ty = add.types.plain(&signature(&[], &[WasmType::I32]));
+    add.function(abi::RUN.to_owned(), ty, out)
+}
+
+/// `(func)`: makes sure that a whole native stack can be spilled.
+fn add_reserve(add: &mut Additions, runtime: &Runtime, references: bool) -> u32 {
+    let mut out = Code::new(0);
+    let needed = out.local(WasmType::I32);
+    out.global_get(runtime.sp);
+    out.i32(16);
+    out.push(&Instruction::I32ShrU);
+    out.i32(limits::FRAME_PAGES_RESERVE as i32 + 1);
+    out.push(&Instruction::I32Add);
+    out.set(needed);
+    grow_memory(&mut out, runtime, needed);
+    if references {
+        out.global_get(runtime.ref_sp);
+        out.i32(limits::REFS_RESERVE as i32);
+        out.push(&Instruction::I32Add);
+        out.set(needed);
+        grow_tables(&mut out, runtime, needed);
+    }
+    let ty = add.types.plain(&signature(&[], &[]));
+    add.function("tasklet.reserve".to_owned(), ty, out)
+}
+
+/// Grows the frame memory to at least `needed` pages.
+fn grow_memory(out: &mut Code, runtime: &Runtime, needed: Local) {
+    out.get(needed);
+    out.push(&Instruction::MemorySize(runtime.frames));
+    out.push(&Instruction::I32GtS);
+    out.if_();
+    out.get(needed);
+    out.push(&Instruction::MemorySize(runtime.frames));
+    out.push(&Instruction::I32Sub);
+    out.push(&Instruction::MemoryGrow(runtime.frames));
+    trap_if_minus_one(out);
+    out.end();
+}
+
+fn shadow_tables(runtime: &Runtime) -> impl Iterator<Item = (ValType, u32)> {
+    [
+        (ValType::FuncRef, runtime.refs),
+        (ValType::ExternRef, runtime.refs_extern),
+        (ValType::ExnRef, runtime.refs_exn),
+    ]
+    .into_iter()
+    .filter_map(|(kind, table)| Some((kind, table?)))
+}
+
+/// Grows the shadow tables to at least `needed` elements.
+fn grow_tables(out: &mut Code, runtime: &Runtime, needed: Local) {
+    for (kind, table) in shadow_tables(runtime) {
+        out.get(needed);
+        out.push(&Instruction::TableSize(table));
+        out.push(&Instruction::I32GtS);
+        out.if_();
+        out.zero(match kind {
+            ValType::ExternRef => WasmType::Ref(wasm_encoder::RefType::EXTERNREF),
+            ValType::ExnRef => EXNREF,
+            _ => crate::types::FUNCREF,
+        });
+        out.get(needed);
+        out.push(&Instruction::TableSize(table));
+        out.push(&Instruction::I32Sub);
+        out.push(&Instruction::TableGrow(table));
+        trap_if_minus_one(out);
+        out.end();
+    }
+}
+
+fn trap_if_minus_one(out: &mut Code) {
+    out.i32(-1);
+    out.push(&Instruction::I32Eq);
+    out.if_();
+    out.unreachable();
+    out.end();
+}
+
+/// `(func (param $start i32) (param $first i32))`: unwinding has written the frames from `$start`
+/// innermost first; puts the outermost first, as the driver takes them from the end.
+fn add_reverse(add: &mut Additions, runtime: &Runtime, references: bool) -> u32 {
+    let (start, first) = (Local(0), Local(1));
+    let mut out = Code::new(2);
+    let [bytes, count, from, from_ref, size, needed] =
+        std::array::from_fn(|_| out.local(WasmType::I32));
+    for (global, local, to) in [(runtime.sp, start, bytes), (runtime.ref_sp, first, count)] {
+        out.global_get(global);
+        out.get(local);
+        out.push(&Instruction::I32Sub);
+        out.set(to);
+    }
+    // A single frame, the usual case, is in order already.
+    out.global_get(runtime.sp);
+    trailer_word(&mut out, runtime, SIZE);
+    out.get(bytes);
+    out.push(&Instruction::I32Eq);
+    out.if_();
+    out.return_();
+    out.end();
+
+    // A copy of all frames above the stack, from whose end they are taken one by one.
+    end_of(&mut out, runtime.sp, bytes, from);
+    out.get(from);
+    out.i32(65_535);
+    out.push(&Instruction::I32Add);
+    out.i32(16);
+    out.push(&Instruction::I32ShrU);
+    out.set(needed);
+    grow_memory(&mut out, runtime, needed);
+    let frames = runtime.frames;
+    let copy_frames = Instruction::MemoryCopy { src_mem: frames, dst_mem: frames };
+    copy(&mut out, runtime.sp, (start, bytes), &copy_frames);
+    end_of(&mut out, runtime.ref_sp, count, from_ref);
+    if references {
+        grow_tables(&mut out, runtime, from_ref);
+        for (_, table) in shadow_tables(runtime) {
+            let instruction = Instruction::TableCopy { src_table: table, dst_table: table };
+            copy(&mut out, runtime.ref_sp, (first, count), &instruction);
+        }
+    }
+
+    let again = out.loop_();
+    for (word, to) in [(SIZE, size), (REFERENCES, count)] {
+        out.get(from);
+        trailer_word(&mut out, runtime, word);
+        out.set(to);
+    }
+    back(&mut out, from, size);
+    move_down(&mut out, (start, from, size), &copy_frames);
+    forth(&mut out, start, size);
+    if references {
+        back(&mut out, from_ref, count);
+        for (_, table) in shadow_tables(runtime) {
+            let instruction = Instruction::TableCopy { src_table: table, dst_table: table };
+            move_down(&mut out, (first, from_ref, count), &instruction);
+        }
+        forth(&mut out, first, count);
+    }
+    out.get(from);
+    out.global_get(runtime.sp);
+    out.push(&Instruction::I32Ne);
+    out.br_if(again);
+    out.end();
+    let ty = add.types.plain(&signature(&[WasmType::I32, WasmType::I32], &[]));
+    add.function("tasklet.reverse".to_owned(), ty, out)
+}
+
+/// `to = global + length`
+fn end_of(out: &mut Code, global: u32, length: Local, to: Local) {
+    out.global_get(global);
+    out.get(length);
+    out.push(&Instruction::I32Add);
+    out.set(to);
+}
+
+/// Copies `length` from `from` to the end of a stack.
+fn copy(out: &mut Code, stack: u32, (from, length): (Local, Local), copy: &Instruction<'_>) {
+    out.global_get(stack);
+    out.get(from);
+    out.get(length);
+    out.push(copy);
+}
+
+/// Copies `length` from `from` to `to`.
+fn move_down(
+    out: &mut Code,
+    (to, from, length): (Local, Local, Local),
+    copy: &Instruction<'_>,
+) {
+    out.get(to);
+    out.get(from);
+    out.get(length);
+    out.push(copy);
+}
+
+/// `at -= length`
+fn back(out: &mut Code, at: Local, length: Local) {
+    out.get(at);
+    out.get(length);
+    out.push(&Instruction::I32Sub);
+    out.set(at);
+}
+
+/// `at += length`
+fn forth(out: &mut Code, at: Local, length: Local) {
+    out.get(at);
+    out.get(length);
+    out.push(&Instruction::I32Add);
+    out.set(at);
+}
