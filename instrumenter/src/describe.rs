@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use wasmparser::ExternalKind;
+use wasm_encoder::ExportKind;
 
 use crate::abi;
 use crate::facts::ModuleFacts;
@@ -28,7 +28,7 @@ pub(crate) fn describe(wasm: &[u8], facts: &ModuleFacts, references: BTreeSet<u3
         exports: facts
             .exports
             .iter()
-            .filter(|(_, kind, _)| *kind == ExternalKind::Func)
+            .filter(|(_, kind, _)| *kind == ExportKind::Func)
             .map(|(name, _, index)| Export { name: name.clone(), function: *index })
             .collect(),
         start: facts.start,
@@ -44,7 +44,7 @@ pub(crate) fn describe(wasm: &[u8], facts: &ModuleFacts, references: BTreeSet<u3
 }
 
 /// The names under which things of one kind are exported, by their index.
-fn exported(facts: &ModuleFacts, what: ExternalKind) -> HashMap<u32, Vec<String>> {
+fn exported(facts: &ModuleFacts, what: ExportKind) -> HashMap<u32, Vec<String>> {
     let mut names: HashMap<u32, Vec<String>> = HashMap::new();
     for (name, kind, index) in &facts.exports {
         if *kind == what {
@@ -55,7 +55,7 @@ fn exported(facts: &ModuleFacts, what: ExternalKind) -> HashMap<u32, Vec<String>
 }
 
 fn memories(facts: &ModuleFacts) -> Vec<MemoryInfo> {
-    let mut names = exported(facts, ExternalKind::Memory);
+    let mut names = exported(facts, ExportKind::Memory);
     (0..)
         .zip(&facts.memories)
         .map(|(index, memory)| MemoryInfo {
@@ -70,7 +70,7 @@ fn memories(facts: &ModuleFacts) -> Vec<MemoryInfo> {
 }
 
 fn globals(facts: &ModuleFacts) -> Vec<GlobalInfo> {
-    let mut names = exported(facts, ExternalKind::Global);
+    let mut names = exported(facts, ExportKind::Global);
     (0..)
         .zip(&facts.globals)
         .filter(|(_, global)| global.mutable || global.import.is_some())
@@ -85,7 +85,7 @@ fn globals(facts: &ModuleFacts) -> Vec<GlobalInfo> {
 }
 
 fn tables(facts: &ModuleFacts) -> Vec<TableInfo> {
-    let mut names = exported(facts, ExternalKind::Table);
+    let mut names = exported(facts, ExportKind::Table);
     (0..)
         .zip(&facts.tables)
         .map(|(index, table)| TableInfo {

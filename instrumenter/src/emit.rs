@@ -11,8 +11,8 @@ use crate::facts::ModuleFacts;
 use crate::features;
 use crate::metadata::Metadata;
 use crate::parallel;
-use crate::rewrite::{AddedFunction, Rewritten};
 use crate::rewrite::code::Body;
+use crate::rewrite::{AddedFunction, Rewritten};
 
 /// The section of the branch hinting proposal.
 const HINTS: &str = "metadata.code.branch_hint";

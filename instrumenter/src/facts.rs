@@ -3,6 +3,7 @@
 //! This is also where a module is judged: invalid bytes, components, unsupported features and
 //! exceeded limits all end here or, for function bodies, in [`crate::graph::build`].
 
+use wasm_encoder::ExportKind;
 use wasmparser::{
     ExternalKind, FuncToValidate, FunctionBody, Parser, Payload, TypeRef, ValidPayload, Validator,
     ValidatorResources,
@@ -39,7 +40,7 @@ pub(crate) struct ModuleFacts {
     /// Type index of every tag, and where it is imported from.
     pub tags: Vec<(u32, Option<Import>)>,
     /// Exports: name, kind and index.
-    pub exports: Vec<(String, ExternalKind, u32)>,
+    pub exports: Vec<(String, ExportKind, u32)>,
     /// The start function.
     pub start: Option<u32>,
     /// Functions that a constant expression or an element segment names, repeats included.
@@ -343,7 +344,14 @@ fn gather_exports(
             );
             return Err(at(Error::new(ErrorKind::Reserved, message), offset));
         }
-        facts.exports.push((export.name.to_owned(), export.kind, export.index));
+        let kind = match export.kind {
+            ExternalKind::Func | ExternalKind::FuncExact => ExportKind::Func,
+            ExternalKind::Table => ExportKind::Table,
+            ExternalKind::Memory => ExportKind::Memory,
+            ExternalKind::Global => ExportKind::Global,
+            ExternalKind::Tag => ExportKind::Tag,
+        };
+        facts.exports.push((export.name.to_owned(), kind, export.index));
     }
     Ok(())
 }
@@ -374,10 +382,7 @@ fn gather_elements(
 }
 
 /// Remembers the functions that a constant expression names.
-fn gather_constant(
-    facts: &mut ModuleFacts,
-    expr: &wasmparser::ConstExpr<'_>,
-) -> Result<(), Error> {
+fn gather_constant(facts: &mut ModuleFacts, expr: &wasmparser::ConstExpr<'_>) -> Result<(), Error> {
     let mut operators = expr.get_operators_reader();
     while !operators.eof() {
         let (op, offset) = operators.read_with_offset().map_err(invalid)?;

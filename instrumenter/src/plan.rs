@@ -24,14 +24,14 @@ pub(crate) mod frames;
 
 use std::collections::HashMap;
 
-use crate::abi::{TRAILER_BYTES, limits};
+use crate::abi::limits;
 use crate::analyse::Analysis;
 use crate::analyse::callgraph::CanPause;
 use crate::analyse::order::NONE;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{BlockId, Call, End, Graph, HandlersId, NO_HANDLERS, Var};
-use crate::metadata::PointKind;
-use frames::Layout;
+use crate::metadata::{PointKind, ValType};
+use frames::{Branch, Layout, Tree};
 
 /// Index into [`Plan::nodes`].
 pub(crate) type NodeId = u32;
@@ -45,8 +45,8 @@ pub(crate) struct Plan {
     pub entries: Vec<NodeId>,
     /// The resume points, the function's entry first; empty if it cannot pause.
     pub points: Vec<PlannedPoint>,
-    /// The spill node of the call that ends each block, or [`NONE`].
-    pub call_spills: Vec<NodeId>,
+    /// The pause node of the call that ends each block, or [`NONE`].
+    pub call_pauses: Vec<NodeId>,
     /// Blocks that end in a call whose results are returned as they are.
     pub tail_calls: Vec<bool>,
     /// Values in the frames of all points.
@@ -60,14 +60,18 @@ pub(crate) enum Node {
     Body { block: BlockId, charge: i64 },
     /// Pays `charge` and goes on at `ok`, or at `cold` if the fuel cannot pay.
     Check { charge: i64, ok: NodeId, cold: NodeId },
-    /// Goes on at `dispatch` if the frame is being rebuilt, else at `spill`.
-    Rewind { dispatch: NodeId, spill: NodeId },
+    /// Goes on at `dispatch` if the frame is being rebuilt, else at `pause`.
+    Rewind { dispatch: NodeId, pause: NodeId },
     /// Goes on at the target of the frame's resume point, numbered from `first`.
     Dispatch { first: u32, targets: Vec<NodeId> },
     /// Reloads values and goes on.
     Load(Load),
-    /// Writes the frame of a point and returns.
-    Spill { point: u32 },
+    /// Begins to write the frame of a point.
+    Pause { point: u32, next: NodeId },
+    /// Writes values, given with their byte offsets, into the frame.
+    Save { values: Vec<(Var, ValType, u32)>, next: NodeId },
+    /// Writes the frame's trailer and returns.
+    Leave,
     /// Throws the exception that has come out of a callee, which the driver has caught.
     Rethrow { handlers: HandlersId },
 }
@@ -75,14 +79,12 @@ pub(crate) enum Node {
 /// Reloading values from the innermost frame.
 #[derive(Debug, PartialEq, Eq, Hash, Clone)]
 pub(crate) struct Load {
-    /// How far below the frame's end the reloaded values begin, in bytes.
-    pub reach: u32,
-    /// Variables and their byte offsets from there.
+    /// Variables and their byte offsets in the frame.
     pub values: Vec<(Var, u32)>,
-    /// References and how many elements below the end of the shadow table they are.
+    /// References and their index among the frame's.
     pub references: Vec<(Var, u32)>,
-    /// The point that is reached, if this is the last load on the way: removes the frame, takes
-    /// the callee's results and the fuel.
+    /// The point that is reached, if this is the last load on the way: takes the callee's results
+    /// and the fuel.
     pub finish: Option<u32>,
     /// Where it goes on if the callee has thrown.
     pub thrown: Option<NodeId>,
@@ -131,11 +133,13 @@ pub(crate) fn plan(
             nodes: Vec::new(),
             entries: vec![NONE; count],
             points: Vec::new(),
-            call_spills: vec![NONE; count],
+            call_pauses: vec![NONE; count],
             tail_calls: vec![false; count],
             values: 0,
         },
         catches,
+        tree: Tree::default(),
+        live: Vec::new(),
         rethrows: HashMap::new(),
         point_of: vec![NONE; count],
         bodies: vec![NONE; count],
@@ -149,6 +153,7 @@ pub(crate) fn plan(
     if planner.values > limits::FRAME_VALUES_MAX {
         return Err(too_many("values live at resume points", limits::FRAME_VALUES_MAX));
     }
+    planner.lay_out();
     if planner.targets <= limits::DISPATCH_TARGETS_MAX {
         planner.nodes(resumable);
     }
@@ -171,6 +176,10 @@ struct Planner<'a> {
     analysis: &'a Analysis,
     plan: Plan,
     catches: bool,
+    /// For every point the live variables and the levels of the dispatches that reload them, until
+    /// the frames are laid out.
+    live: Vec<Vec<(u32, Var)>>,
+    tree: Tree,
     rethrows: HashMap<HandlersId, NodeId>,
     /// The point of the call that ends a block.
     point_of: Vec<u32>,
@@ -261,11 +270,19 @@ impl Planner<'_> {
         if self.values > limits::FRAME_VALUES_MAX || self.targets > limits::DISPATCH_TARGETS_MAX {
             return;
         }
-        let levels = live.iter().map(|var| (self.level(*var, &loops), *var)).collect();
-        let layout = Layout::new(self.graph, levels);
+        self.live.push(live.iter().map(|var| (self.level(*var, &loops), *var)).collect());
+        let layout = Layout::default();
         let handlers = NO_HANDLERS;
         let point = PlannedPoint { kind, offset, prepaid, layout, call, loops, block, handlers };
         self.plan.points.push(point);
+    }
+
+    fn lay_out(&mut self) {
+        let (layouts, tree) = frames::layouts(self.graph, std::mem::take(&mut self.live));
+        self.tree = tree;
+        for (point, layout) in self.plan.points.iter_mut().zip(layouts) {
+            point.layout = layout;
+        }
     }
 
     /// The dispatch that reloads a variable of a point inside `loops`: 0 at the function's entry,
@@ -351,30 +368,53 @@ impl Planner<'_> {
         if !resumable {
             return;
         }
-        let spills: Vec<NodeId> = (0..self.plan.points.len() as u32)
-            .map(|point| self.node(Node::Spill { point }))
-            .collect();
+        let pauses = self.pauses();
         for (block, point) in self.point_of.iter().enumerate() {
             if *point != NONE {
-                self.plan.call_spills[block] = spills[*point as usize];
+                self.plan.call_pauses[block] = pauses[*point as usize];
             }
         }
         let charge = self.analysis.charges.charge[0];
         // A resumed entry is checked again, with the fuel of the new slice.
-        let again = self.node(Node::Check { charge, ok: self.bodies[0], cold: spills[0] });
+        let again = self.node(Node::Check { charge, ok: self.bodies[0], cold: pauses[0] });
         let all: Vec<u32> = (0..self.plan.points.len() as u32).collect();
         let dispatch = self.dispatch(&all, 0, again);
-        let cold = self.node(Node::Rewind { dispatch, spill: spills[0] });
+        let cold = self.node(Node::Rewind { dispatch, pause: pauses[0] });
         self.plan.nodes[0] = Node::Check { charge, ok: self.bodies[0], cold };
-        for (point, spill) in spills.into_iter().enumerate() {
+        for (point, pause) in pauses.into_iter().enumerate() {
             if self.plan.points[point].kind == PointKind::Loop {
-                self.loop_cold_path(point, spill, again);
+                self.loop_cold_path(point, pause, again);
             }
         }
     }
 
+    /// The nodes that write the frames: what frames have in common is written by the same ones.
+    fn pauses(&mut self) -> Vec<NodeId> {
+        let leave = self.node(Node::Leave);
+        let mut saves: HashMap<Branch, NodeId> = HashMap::new();
+        let mut path = Vec::new();
+        (0..self.plan.points.len())
+            .map(|point| {
+                // From the leaf up to what is known already, and then down again, as a node must
+                // know the next one.
+                let mut at = self.plan.points[point].layout.last;
+                while at != NONE && !saves.contains_key(&at) {
+                    let (values, parent) = self.tree.run(at);
+                    path.push((at, values));
+                    at = parent;
+                }
+                let mut next = saves.get(&at).copied().unwrap_or(leave);
+                for (branch, values) in path.drain(..).rev() {
+                    next = self.node(Node::Save { values, next });
+                    saves.insert(branch, next);
+                }
+                self.node(Node::Pause { point: point as u32, next })
+            })
+            .collect()
+    }
+
     /// The cold path of the loop header at `point`.
-    fn loop_cold_path(&mut self, point: usize, spill: NodeId, again: NodeId) {
+    fn loop_cold_path(&mut self, point: usize, pause: NodeId, again: NodeId) {
         let header = self.plan.points[point].block;
         let this = self.analysis.loops.innermost[header as usize];
         let depth = self.plan.points[point].loops.len();
@@ -382,10 +422,10 @@ impl Planner<'_> {
             .filter(|other| self.plan.points[*other as usize].loops.get(depth) == Some(&this))
             .collect();
         let cold = if inside.is_empty() {
-            spill
+            pause
         } else {
             let dispatch = self.dispatch(&inside, depth + 1, again);
-            self.node(Node::Rewind { dispatch, spill })
+            self.node(Node::Rewind { dispatch, pause })
         };
         let check = self.plan.entries[header as usize];
         if let Node::Check { cold: target, .. } = &mut self.plan.nodes[check as usize] {
@@ -414,7 +454,7 @@ impl Planner<'_> {
                 None if point.kind == PointKind::Entry => (again, Some(number)),
                 None => (self.plan.entries[point.block as usize], Some(number)),
             };
-            let mut load = point.layout.load(depth as u32, TRAILER_BYTES, finish, target);
+            let mut load = point.layout.load(depth as u32, finish, target);
             if self.catches && finish.is_some() && point.call.is_some() {
                 let handlers = point.handlers;
                 load.thrown = Some(self.rethrow(handlers));

@@ -13,8 +13,7 @@ mod runtime;
 
 use std::collections::HashMap;
 
-use wasm_encoder::Instruction;
-use wasmparser::ExternalKind;
+use wasm_encoder::{ExportKind, Instruction};
 
 use crate::abi;
 use crate::analyse::analyse;
@@ -28,8 +27,8 @@ use crate::plan::{self, Plan};
 use crate::types::{EXNREF, WasmType};
 use code::{Body, block_type};
 use function::{Identity, Shared};
-pub(crate) use runtime::{AddedFunction, Additions};
 use runtime::Kinds;
+pub(crate) use runtime::{AddedFunction, Additions};
 
 /// Functions planned before they are rewritten: enough to keep all threads busy, few enough that
 /// their plans need little memory.
@@ -156,13 +155,8 @@ impl Work<'_> {
     fn import_wrappers(&mut self, add: &mut Additions) {
         for function in 0..self.facts.imported_functions {
             let identity = self.identity();
-            let (fields, frame_bytes) = runtime::import_wrapper(
-                add,
-                &self.shared.runtime,
-                self.facts,
-                function,
-                identity,
-            );
+            let (fields, frame_bytes) =
+                runtime::import_wrapper(add, &self.shared.runtime, self.facts, function, identity);
             self.metadata.points.push(Point {
                 function,
                 kind: PointKind::Import,
@@ -180,12 +174,16 @@ impl Work<'_> {
     /// on all functions before, so this is done between the two.
     fn batch(&mut self, first: u32, bodies: Vec<build::Body>) -> Result<Vec<Body>, Error> {
         let (facts, can_pause, shared) = (self.facts, self.can_pause, self.shared);
-        let planned = parallel::map(bodies, || (), |(), at, body| {
-            let function = first + at as u32;
-            plan(facts, can_pause, function, &body)
-                .map(|plan| (body, plan))
-                .map_err(|e| facts.locate(e, function))
-        })?;
+        let planned = parallel::map(
+            bodies,
+            || (),
+            |(), at, body| {
+                let function = first + at as u32;
+                plan(facts, can_pause, function, &body)
+                    .map(|plan| (body, plan))
+                    .map_err(|e| facts.locate(e, function))
+            },
+        )?;
         let mut numbered = Vec::with_capacity(planned.len());
         for (function, planned) in (first..).zip(planned) {
             let (body, plan) = planned?;
@@ -200,9 +198,11 @@ impl Work<'_> {
             self.add_info(function, identity, !plan.points.is_empty(), body.code_offset);
             numbered.push((body, plan, identity));
         }
-        parallel::map(numbered, || (), |(), _, (body, plan, identity)| {
-            function::rewrite(shared, &body.graph, &plan, identity)
-        })
+        parallel::map(
+            numbered,
+            || (),
+            |(), _, (body, plan, identity)| function::rewrite(shared, &body.graph, &plan, identity),
+        )
     }
 
     fn add_points(&mut self, function: u32, body: &build::Body, plan: &Plan) {
@@ -239,11 +239,10 @@ fn wrap_exports(
 ) -> HashMap<u32, u32> {
     let mut wrappers = HashMap::new();
     for (name, kind, function) in &facts.exports {
-        if *kind == ExternalKind::Func && !wrappers.contains_key(function) {
+        if *kind == ExportKind::Func && !wrappers.contains_key(function) {
             let signature = facts.signature_of(*function);
             let callee = shared.callee(*function);
-            let wrapper =
-                runtime::export_wrapper(add, &shared.runtime, signature, callee, name);
+            let wrapper = runtime::export_wrapper(add, &shared.runtime, signature, callee, name);
             wrappers.insert(*function, wrapper);
         }
     }

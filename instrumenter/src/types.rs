@@ -34,8 +34,7 @@ pub(crate) struct Signature {
 impl Signature {
     /// The type with the fuel behind its parameters and results.
     pub fn threaded(&self) -> Signature {
-        let with_fuel =
-            |types: &[WasmType]| types.iter().copied().chain([WasmType::I64]).collect();
+        let with_fuel = |types: &[WasmType]| types.iter().copied().chain([WasmType::I64]).collect();
         Signature { params: with_fuel(&self.params), results: with_fuel(&self.results) }
     }
 

@@ -9,7 +9,7 @@ use wasm_encoder::{
     MemorySection, MemoryType, NameMap, NameSection, RawSection, RefType, Section, SectionId,
     SubType, TableSection, TableType, TagKind, TagSection, TagType, TypeSection,
 };
-use wasmparser::{ExternalKind, Parser, Payload};
+use wasmparser::{Parser, Payload};
 
 use crate::abi::{self, limits};
 use crate::error::{Error, ErrorKind};
@@ -256,16 +256,11 @@ impl<'a> Sections<'a> {
         let facts = self.facts;
         let mut exports = ExportSection::new();
         for (name, kind, index) in &facts.exports {
-            match kind {
-                ExternalKind::Func | ExternalKind::FuncExact => {
-                    let wrapper = self.exported.get(index).copied().unwrap_or(*index);
-                    exports.export(name, ExportKind::Func, wrapper);
-                }
-                ExternalKind::Table => drop(exports.export(name, ExportKind::Table, *index)),
-                ExternalKind::Memory => drop(exports.export(name, ExportKind::Memory, *index)),
-                ExternalKind::Global => drop(exports.export(name, ExportKind::Global, *index)),
-                ExternalKind::Tag => drop(exports.export(name, ExportKind::Tag, *index)),
-            }
+            let index = match kind {
+                ExportKind::Func => self.exported.get(index).copied().unwrap_or(*index),
+                _ => *index,
+            };
+            exports.export(name, *kind, index);
         }
         let mut own = |prefix: &str, kind: ExportKind, indices: &mut dyn Iterator<Item = usize>| {
             for index in indices {

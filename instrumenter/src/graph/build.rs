@@ -2,7 +2,6 @@
 
 mod control;
 
-
 use wasm_encoder::{Encode, Instruction};
 use wasmparser::{
     BlockType, FuncValidator, FuncValidatorAllocations, Operator, ValidatorResources,
@@ -448,4 +447,3 @@ fn cost(op: &Operator<'_>) -> u8 {
         _ => 1,
     }
 }
-

@@ -44,6 +44,8 @@ pub(crate) struct Runtime {
     pub debt: u32,
     pub sp: u32,
     pub ref_sp: u32,
+    /// Global: the resume point of the frame being rebuilt.
+    pub point: u32,
     pub frames: u32,
     /// The shadow tables, where there are any.
     pub refs: Option<u32>,
@@ -310,27 +312,35 @@ impl Code {
         }
     }
 
-    /// Writes a frame's trailer; `base` is the frame's start.
-    pub fn trailer(
-        &mut self,
-        runtime: &Runtime,
-        base: Local,
-        bytes: u32,
-        (point, references): (u32, u32),
-        slot: u32,
-    ) {
-        let pair = |low: u32, high: u32| (u64::from(low) | u64::from(high) << 32) as i64;
-        self.get(base);
-        self.i64(pair(point, references));
-        self.store(runtime.frames, ValType::I64, bytes);
-        self.get(base);
-        self.i64(pair(slot, bytes + abi::TRAILER_BYTES));
-        self.store(runtime.frames, ValType::I64, bytes + 8);
-        self.get(base);
-        self.i32((bytes + abi::TRAILER_BYTES) as i32);
+    /// Writes the trailer of a frame that has been written from the end of the continuation on, and
+    /// takes the frame in. `what` holds its first two words, `bytes` its size without the trailer.
+    pub fn trailer(&mut self, runtime: &Runtime, what: Local, bytes: Local, slot: u32) {
+        let end = |out: &mut Code| {
+            out.global_get(runtime.sp);
+            out.get(bytes);
+            out.push(&Instruction::I32Add);
+        };
+        end(self);
+        self.get(what);
+        self.store(runtime.frames, ValType::I64, 0);
+        end(self);
+        self.get(bytes);
+        self.push(&Instruction::I64ExtendI32U);
+        self.i64(32);
+        self.push(&Instruction::I64Shl);
+        self.i64(pair(slot, abi::TRAILER_BYTES));
+        self.push(&Instruction::I64Add);
+        self.store(runtime.frames, ValType::I64, 8);
+        end(self);
+        self.i32(abi::TRAILER_BYTES as i32);
         self.push(&Instruction::I32Add);
         self.global_set(runtime.sp);
     }
+}
+
+/// Two words as they follow one another in memory.
+pub(crate) fn pair(low: u32, high: u32) -> i64 {
+    (u64::from(low) | u64::from(high) << 32) as i64
 }
 
 /// The function types of the instrumented module: those of the original, with the fuel, under their

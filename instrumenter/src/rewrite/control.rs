@@ -78,14 +78,14 @@ fn node_successors(plan: &Plan, graph: &Graph, node: &Node) -> Vec<NodeId> {
             }
             let mut list = Vec::new();
             graph.successors(*block, |next| list.push(plan.entries[next as usize]));
-            let spill = plan.call_spills[*block as usize];
-            if spill != NONE {
-                list.push(spill);
+            let pause = plan.call_pauses[*block as usize];
+            if pause != NONE {
+                list.push(pause);
             }
             list
         }
         Node::Check { ok, cold, .. } => vec![*ok, *cold],
-        Node::Rewind { dispatch, spill } => vec![*dispatch, *spill],
+        Node::Rewind { dispatch, pause } => vec![*dispatch, *pause],
         Node::Dispatch { targets, .. } => {
             targets.iter().copied().filter(|target| *target != NONE).collect()
         }
@@ -94,7 +94,8 @@ fn node_successors(plan: &Plan, graph: &Graph, node: &Node) -> Vec<NodeId> {
             .iter()
             .map(|handler| plan.entries[handler.block as usize])
             .collect(),
-        Node::Spill { .. } => Vec::new(),
+        Node::Pause { next, .. } | Node::Save { next, .. } => vec![*next],
+        Node::Leave => Vec::new(),
     }
 }
 
@@ -198,6 +199,11 @@ impl Rewriter<'_> {
         let label = self.shape.labels[at];
         debug_assert!(!needs || label.is_some(), "node {node} is branched to out of its scope");
         if needs { label } else { None }
+    }
+
+    /// Whether a node is placed behind a label, and so begins a block.
+    pub(super) fn is_labelled(&self, node: NodeId) -> bool {
+        self.shape.labelled[node as usize]
     }
 
     /// Whether a node is part of the flow, for assertions.

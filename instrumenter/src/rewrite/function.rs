@@ -48,7 +48,7 @@ pub(super) struct Rewriter<'a> {
     pub(super) out: Code,
     vars: Vec<Option<Local>>,
     pub(super) fuel: Local,
-    temporaries: [Option<Local>; 4],
+    temporaries: [Option<Local>; 6],
     pub(super) shape: Shape,
 }
 
@@ -61,8 +61,10 @@ enum Temporary {
     Index,
     /// The same, in 64 bits.
     WideIndex,
-    /// An index into the shadow tables.
-    Reference,
+    /// The point and the number of references of the frame being written, as in its trailer.
+    Point,
+    /// Its bytes without the trailer.
+    Bytes,
 }
 
 /// Identity of a function in frames.
@@ -75,12 +77,7 @@ pub(crate) struct Identity {
 }
 
 /// Rewrites a function according to its plan.
-pub(crate) fn rewrite(
-    shared: &Shared<'_>,
-    graph: &Graph,
-    plan: &Plan,
-    identity: Identity,
-) -> Body {
+pub(crate) fn rewrite(shared: &Shared<'_>, graph: &Graph, plan: &Plan, identity: Identity) -> Body {
     let mut vars = vec![None; graph.vars.len()];
     for param in 0..graph.params {
         vars[param as usize] = Some(Local(param));
@@ -94,7 +91,7 @@ pub(crate) fn rewrite(
         out: Code::new(graph.params as usize + 1),
         vars,
         fuel: Local(graph.params),
-        temporaries: [None; 4],
+        temporaries: [None; 6],
         shape: Shape::new(plan, graph),
     };
     rewriter.tree(0);
@@ -113,7 +110,7 @@ impl<'a> Rewriter<'a> {
     fn temporary(&mut self, which: Temporary) -> Local {
         let out = &mut self.out;
         let ty = match which {
-            Temporary::WideIndex => WasmType::I64,
+            Temporary::WideIndex | Temporary::Point => WasmType::I64,
             _ => WasmType::I32,
         };
         *self.temporaries[which as usize].get_or_insert_with(|| out.local(ty))
@@ -133,33 +130,54 @@ impl<'a> Rewriter<'a> {
                 self.out.pay(self.fuel, *charge);
                 self.goto(*ok)
             }
-            Node::Rewind { dispatch, spill } => {
+            Node::Rewind { dispatch, pause } => {
                 self.goto_if_below(abi::SENTINEL_LIMIT, *dispatch);
-                self.goto(*spill)
+                self.goto(*pause)
             }
+            // Behind a hinted branch, which says that it is cold.
             Node::Dispatch { first, targets } => {
-                self.cold(|this| this.dispatch(*first, targets));
+                self.dispatch(*first, targets);
+                None
+            }
+            Node::Pause { point, next } => {
+                let call = plan.points[*point as usize].call.is_some();
+                self.cold(!call, |this| this.pause(*point, *next));
                 None
             }
             Node::Load(load) => {
-                self.cold(|this| this.load(load));
+                self.cold_if_labelled(node, |this| this.load(load));
                 None
             }
-            Node::Spill { point } => {
-                self.cold(|this| this.spill(*point));
+            Node::Save { values, next } => {
+                self.cold_if_labelled(node, |this| this.save(values, *next));
+                None
+            }
+            Node::Leave => {
+                self.cold_if_labelled(node, |this| this.leave());
                 None
             }
             Node::Rethrow { handlers } => {
-                self.cold(|this| this.rethrow(*handlers));
+                self.cold_if_labelled(node, |this| this.rethrow(*handlers));
                 None
             }
         }
     }
 
+    /// Writes a node that is only reached from cold code: if it is placed inline, it is part of the
+    /// cold block before it.
+    fn cold_if_labelled(&mut self, node: NodeId, write: impl FnOnce(&mut Self)) {
+        let labelled = self.is_labelled(node);
+        self.cold(labelled, write);
+    }
+
     /// Writes code that never falls through such that Cranelift keeps it out of the hot code's
     /// way. Coldness does not propagate from a cold block to those behind it, so each is entered
     /// through a branch on a constant: the branch is folded away, its hint stays with the block.
-    fn cold(&mut self, write: impl FnOnce(&mut Self)) {
+    /// Where it follows a branch whose hint says so already, `entered` is false.
+    fn cold(&mut self, entered: bool, write: impl FnOnce(&mut Self)) {
+        if !entered {
+            return write(self);
+        }
         let past = self.out.block();
         self.out.i32(0);
         self.out.br_if_hinted(past, true);
@@ -363,9 +381,9 @@ impl<'a> Rewriter<'a> {
         } else {
             self.caught_call(block, call, after);
         }
-        let spill = self.plan.call_spills[block as usize];
-        if spill != NONE {
-            self.goto_if_below(abi::SENTINEL_LIMIT, spill);
+        let pause = self.plan.call_pauses[block as usize];
+        if pause != NONE {
+            self.goto_if_below(abi::SENTINEL_LIMIT, pause);
         }
         self.goto(self.plan.entries[next as usize])
     }

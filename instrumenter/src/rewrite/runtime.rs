@@ -4,7 +4,7 @@ mod driver;
 
 use wasm_encoder::{ExportKind, Instruction};
 
-use super::code::{Body, Code, Local, Runtime, Types};
+use super::code::{Body, Code, Local, Runtime, Types, pair};
 use super::function::{Identity, record_drop};
 use crate::abi::{self, limits};
 use crate::facts::ModuleFacts;
@@ -173,6 +173,7 @@ pub(crate) fn add_state(
     let debt = add.exported_global(abi::DEBT, WasmType::I64, 0);
     let sp = add.exported_global(abi::SP, WasmType::I32, i64::from(areas.frames_base));
     let ref_sp = add.exported_global(abi::REF_SP, WasmType::I32, i64::from(areas.refs_base));
+    let point = add.global(WasmType::I32, 0);
     let frames = facts.memories.len() as u32;
     add.exports.push((abi::FRAMES.to_owned(), ExportKind::Memory, frames));
     let mut shadow = |needed: bool, name: &str, element: WasmType| {
@@ -190,7 +191,7 @@ pub(crate) fn add_state(
     let refs_extern = shadow(kinds.externs, abi::REFS_EXTERN, externref);
     let refs_exn = shadow(kinds.exceptions, abi::REFS_EXN, EXNREF);
     let exception = facts.catches.then(|| add.global(EXNREF, 0));
-    Runtime { fuel, debt, sp, ref_sp, frames, refs, refs_extern, refs_exn, exception }
+    Runtime { fuel, debt, sp, ref_sp, point, frames, refs, refs_extern, refs_exn, exception }
 }
 
 /// Adds the wrapper through which the module calls an imported function.
@@ -219,21 +220,16 @@ pub(crate) fn import_wrapper(
     let (fields, bytes, references) = argument_fields(&signature.params);
     let mut out = Code::new(signature.params.len() + 1);
     let fuel = Local(signature.params.len() as u32);
-    let base = out.local(WasmType::I32);
+    let (what, size) = (out.local(WasmType::I64), out.local(WasmType::I32));
 
     out.fuel_below(fuel, abi::SENTINEL_LIMIT);
     out.if_();
-    out.global_plus(runtime.sp, -((bytes + abi::TRAILER_BYTES) as i32));
-    out.tee(base);
-    out.global_set(runtime.sp);
-    out.global_plus(runtime.ref_sp, -(references as i32));
-    out.global_set(runtime.ref_sp);
     for ((arg, field), ty) in (0..).map(Local).zip(&fields).zip(&signature.params) {
         if field.ty.is_reference() {
             out.global_plus(runtime.ref_sp, field.at as i32);
             out.reference(runtime, *ty);
         } else {
-            out.get(base);
+            out.global_get(runtime.sp);
             out.load(runtime.frames, field.ty, field.at);
         }
         out.set(arg);
@@ -253,22 +249,24 @@ pub(crate) fn import_wrapper(
     out.if_();
     out.get(fuel);
     out.global_set(runtime.fuel);
-    out.global_get(runtime.sp);
-    out.set(base);
     for (arg, field) in (0..).map(Local).zip(&fields) {
         if field.ty.is_reference() {
             out.global_plus(runtime.ref_sp, field.at as i32);
             out.get(arg);
             out.push(&Instruction::TableSet(runtime.table(field.ty)));
         } else {
-            out.get(base);
+            out.global_get(runtime.sp);
             out.get(arg);
             out.store(runtime.frames, field.ty, field.at);
         }
     }
     out.global_plus(runtime.ref_sp, references as i32);
     out.global_set(runtime.ref_sp);
-    out.trailer(runtime, base, bytes, (identity.first_point, references), identity.slot);
+    out.i64(pair(identity.first_point, references));
+    out.set(what);
+    out.i32(bytes as i32);
+    out.set(size);
+    out.trailer(runtime, what, size, identity.slot);
     signature.results.iter().for_each(|ty| out.zero(*ty));
     out.i64(abi::UNWIND);
     out.return_();

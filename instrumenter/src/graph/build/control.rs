@@ -124,8 +124,7 @@ impl Builder<'_> {
         self.jump(header, params as u32);
         self.enter(header);
         self.graph.blocks[header as usize].header = Some(self.at.0);
-        let label =
-            Label { base: base as u32, arity: params as u32, target: Some(header), stack };
+        let label = Label { base: base as u32, arity: params as u32, target: Some(header), stack };
         self.frames.push(Frame { kind: Kind::Loop, label, handlers });
     }
 

@@ -150,9 +150,7 @@ impl Rewriter<'_> {
         for handler in handlers.iter().rev() {
             let ty = match handler.tag {
                 Some(tag) => self.shared.payloads[tag as usize][usize::from(handler.reference)],
-                None if handler.reference => {
-                    wasm_encoder::BlockType::Result(crate::types::EXNREF)
-                }
+                None if handler.reference => wasm_encoder::BlockType::Result(crate::types::EXNREF),
                 None => wasm_encoder::BlockType::Empty,
             };
             labels.push(self.out.block_of(ty));

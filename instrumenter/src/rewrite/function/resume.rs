@@ -5,15 +5,16 @@ use wasm_encoder::Instruction;
 use super::{Rewriter, Temporary};
 use crate::abi;
 use crate::analyse::order::NONE;
+use crate::graph::Var;
 use crate::metadata::ValType;
 use crate::plan::{Load, NodeId};
+use crate::rewrite::code::pair;
 use crate::types::kind;
 
 impl Rewriter<'_> {
     pub(super) fn dispatch(&mut self, first: u32, targets: &[NodeId]) {
         let trap = self.out.block();
-        self.out.global_plus(self.shared.runtime.sp, -(abi::TRAILER_BYTES as i32));
-        self.out.load(self.shared.runtime.frames, ValType::I32, 0);
+        self.out.global_get(self.shared.runtime.point);
         if self.first_point + first > 0 {
             self.out.i32((self.first_point + first) as i32);
             self.out.push(&Instruction::I32Sub);
@@ -35,7 +36,7 @@ impl Rewriter<'_> {
         let graph = self.graph;
         if !load.values.is_empty() {
             let base = self.temporary(Temporary::Base);
-            self.out.global_plus(runtime.sp, -(load.reach as i32));
+            self.out.global_get(runtime.sp);
             self.out.set(base);
             for &(var, at) in &load.values {
                 let local = self.var(var);
@@ -44,40 +45,25 @@ impl Rewriter<'_> {
                 self.out.set(local);
             }
         }
-        for &(var, distance) in &load.references {
+        for &(var, at) in &load.references {
             let local = self.var(var);
-            self.out.global_plus(runtime.ref_sp, -(distance as i32));
+            self.out.global_plus(runtime.ref_sp, at as i32);
             self.out.reference(&runtime, graph.vars[var as usize]);
             self.out.set(local);
         }
         if let Some(point) = load.finish {
-            self.finish(point, load);
+            self.finish(point, load.thrown);
         }
         self.leave_to(load.target);
     }
 
-    /// Takes the frame off, and takes the callee's results and the fuel.
-    fn finish(&mut self, point: u32, load: &Load) {
+    /// Takes the callee's results and the fuel.
+    fn finish(&mut self, point: u32, thrown: Option<NodeId>) {
         let runtime = self.shared.runtime;
-        let plan = self.plan;
-        let point = &plan.points[point as usize];
-        let size = point.layout.bytes + abi::TRAILER_BYTES;
-        if load.reach == size && !load.values.is_empty() {
-            // The values just loaded begin where the frame does.
-            let base = self.temporary(Temporary::Base);
-            self.out.get(base);
-        } else {
-            self.out.global_plus(runtime.sp, -(size as i32));
-        }
-        self.out.global_set(runtime.sp);
-        if point.layout.references > 0 {
-            self.out.global_plus(runtime.ref_sp, -(point.layout.references as i32));
-            self.out.global_set(runtime.ref_sp);
-        }
-        if let Some(thrown) = load.thrown {
+        if let Some(thrown) = thrown {
             self.goto_if_thrown(thrown);
         }
-        if let Some((ty, below)) = point.call {
+        if let Some((ty, below)) = self.plan.points[point as usize].call {
             let facts = self.shared.facts;
             for (at, ty) in (0..).zip(&facts.types[ty as usize].results) {
                 let slot = self.graph.known_slot(below + at, *ty);
@@ -105,7 +91,8 @@ impl Rewriter<'_> {
         self.goto_if(node);
     }
 
-    pub(super) fn spill(&mut self, number: u32) {
+    /// Notes which frame is to be written, and writes its references.
+    pub(super) fn pause(&mut self, number: u32, next: NodeId) {
         let runtime = self.shared.runtime;
         let plan = self.plan;
         let point = &plan.points[number as usize];
@@ -114,35 +101,46 @@ impl Rewriter<'_> {
             self.out.get(self.fuel);
             self.out.global_set(runtime.fuel);
         }
+        for (var, ty, at) in point.layout.references() {
+            let local = self.var(var);
+            self.out.global_plus(runtime.ref_sp, at as i32);
+            self.out.get(local);
+            self.out.push(&Instruction::TableSet(runtime.table(ty)));
+        }
+        let references = point.layout.references;
+        if references > 0 {
+            self.out.global_plus(runtime.ref_sp, references as i32);
+            self.out.global_set(runtime.ref_sp);
+        }
+        let (what, bytes) = (self.temporary(Temporary::Point), self.temporary(Temporary::Bytes));
+        self.out.i64(pair(self.first_point + number, references));
+        self.out.set(what);
+        self.out.i32(point.layout.bytes as i32);
+        self.out.set(bytes);
+        self.leave_to(next);
+    }
+
+    /// Writes values into the frame.
+    pub(super) fn save(&mut self, values: &[(Var, ValType, u32)], next: NodeId) {
+        let runtime = self.shared.runtime;
         let base = self.temporary(Temporary::Base);
         self.out.global_get(runtime.sp);
         self.out.set(base);
-        for (var, ty, at) in point.layout.values() {
+        for &(var, ty, at) in values {
             let local = self.var(var);
             self.out.get(base);
             self.out.get(local);
             self.out.store(runtime.frames, ty, at);
         }
-        let references = point.layout.references;
-        if references > 0 {
-            let first = self.temporary(Temporary::Reference);
-            self.out.global_get(runtime.ref_sp);
-            self.out.set(first);
-            for (var, ty, at) in point.layout.references() {
-                let local = self.var(var);
-                self.out.get(first);
-                self.out.i32(at as i32);
-                self.out.push(&Instruction::I32Add);
-                self.out.get(local);
-                self.out.push(&Instruction::TableSet(runtime.table(ty)));
-            }
-            self.out.get(first);
-            self.out.i32(references as i32);
-            self.out.push(&Instruction::I32Add);
-            self.out.global_set(runtime.ref_sp);
-        }
-        let trailer = (self.first_point + number, references);
-        self.out.trailer(&runtime, base, point.layout.bytes, trailer, self.slot);
+        self.leave_to(next);
+    }
+
+    /// Writes the trailer and returns.
+    pub(super) fn leave(&mut self) {
+        let (what, bytes) = (self.temporary(Temporary::Point), self.temporary(Temporary::Bytes));
+        let slot = self.slot;
+        let runtime = self.shared.runtime;
+        self.out.trailer(&runtime, what, bytes, slot);
         for ty in &self.graph.results {
             self.out.zero(*ty);
         }

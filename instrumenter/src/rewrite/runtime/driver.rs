@@ -124,6 +124,7 @@ fn trailer_word(out: &mut Code, runtime: &Runtime, back: i32) {
 const SIZE: i32 = 4;
 const SLOT: i32 = 8;
 const REFERENCES: i32 = 12;
+const POINT: i32 = 16;
 
 /// `(func (result i32))`: see [`crate::abi`].
 fn add_run(
@@ -151,9 +152,20 @@ fn add_run(
         out.set(to);
     }
     let slot = out.local(WasmType::I32);
-    out.global_get(runtime.sp);
-    trailer_word(&mut out, runtime, SLOT);
-    out.tee(slot);
+    for (word, to) in [(SLOT, None), (POINT, Some(runtime.point))] {
+        out.global_get(runtime.sp);
+        trailer_word(&mut out, runtime, word);
+        match to {
+            None => out.set(slot),
+            Some(global) => out.global_set(global),
+        }
+    }
+    // The frame is taken off first: what is left of it is read before anything is written.
+    for (stack, to) in [(runtime.sp, start), (runtime.ref_sp, first)] {
+        out.get(to);
+        out.global_set(stack);
+    }
+    out.get(slot);
     out.get(slot);
     out.push(&Instruction::CallIndirect { type_index: resumer, table_index: resumers });
     out.global_get(state);
@@ -348,11 +360,7 @@ fn copy(out: &mut Code, stack: u32, (from, length): (Local, Local), copy: &Instr
 }
 
 /// Copies `length` from `from` to `to`.
-fn move_down(
-    out: &mut Code,
-    (to, from, length): (Local, Local, Local),
-    copy: &Instruction<'_>,
-) {
+fn move_down(out: &mut Code, (to, from, length): (Local, Local, Local), copy: &Instruction<'_>) {
     out.get(to);
     out.get(from);
     out.get(length);

@@ -1,0 +1,1 @@
+(module (type $t (sub (func))) (func (type $t)))

@@ -1,1 +1,0 @@
-(module (import "env" "memory" (memory 1)))

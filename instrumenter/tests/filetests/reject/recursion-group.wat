@@ -1,1 +1,0 @@
-(module (rec (type (func)) (type (func (param i32)))))

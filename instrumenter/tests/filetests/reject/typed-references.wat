@@ -1,1 +1,0 @@
-(module (type $t (func)) (func $f (param (ref $t)) (call_ref $t (local.get 0))))
