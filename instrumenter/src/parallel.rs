@@ -39,7 +39,7 @@ pub(crate) fn map<T: Send, S, R: Send>(
         let mut running = Vec::with_capacity(threads);
         for _ in 0..threads {
             let thread = std::thread::Builder::new().name("instrumenter".into());
-            let thread = thread.stack_size(STACK_BYTES).spawn_scoped(scope, &worker);
+            let thread = thread.stack_size(STACK_BYTES).spawn_scoped(scope, worker);
             running.push(thread.map_err(|e| {
                 Error::new(ErrorKind::Limit, format!("cannot start a thread: {e}"))
             })?);
