@@ -5,6 +5,7 @@ pub(crate) mod charges;
 pub(crate) mod liveness;
 pub(crate) mod loops;
 pub(crate) mod order;
+pub(crate) mod stack;
 
 use crate::abi::limits;
 use crate::error::{Error, ErrorKind};

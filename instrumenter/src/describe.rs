@@ -38,6 +38,7 @@ pub(crate) fn describe(wasm: &[u8], facts: &ModuleFacts, references: BTreeSet<u3
         tags: tags(facts),
         referenced_functions: referenced.into_iter().collect(),
         stack_bytes_per_step: 0,
+        stack_bytes_fixed: 0,
         data_segments: facts.data.len() as u32,
         element_segments: facts.elements.len() as u32,
     }

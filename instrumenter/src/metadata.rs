@@ -90,8 +90,11 @@ pub struct Metadata {
     pub data_segments: u32,
     /// Number of element segments.
     pub element_segments: u32,
-    /// Bytes of native stack that a step can take at most.
+    /// Native stack that recursion can take for each step at most, in bytes, as estimated from the
+    /// original code; 0 if nothing recurses but through imports.
     pub stack_bytes_per_step: u32,
+    /// Native stack that is taken besides, in bytes.
+    pub stack_bytes_fixed: u32,
 }
 
 /// A function type.

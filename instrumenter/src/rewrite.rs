@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use wasm_encoder::{ExportKind, Instruction};
 
 use crate::abi;
-use crate::analyse::analyse;
 use crate::analyse::callgraph::CanPause;
+use crate::analyse::{analyse, stack};
 use crate::error::Error;
 use crate::facts::ModuleFacts;
 use crate::graph::build;
@@ -71,8 +71,15 @@ pub(crate) fn rewrite(
     );
     let payloads = payloads(facts, &mut add);
     let shared = Shared { wasm, facts, runtime, wrappers, dropped, payloads };
-    let mut work =
-        Work { facts, can_pause, metadata, shared: &shared, resumables: Vec::new(), values: 0 };
+    let mut work = Work {
+        facts,
+        can_pause,
+        metadata,
+        shared: &shared,
+        resumables: Vec::new(),
+        stack: Vec::with_capacity(bodies.len()),
+        values: 0,
+    };
     work.import_wrappers(&mut add);
     let mut rewritten = Vec::with_capacity(bodies.len());
     let mut bodies = bodies.into_iter();
@@ -84,7 +91,15 @@ pub(crate) fn rewrite(
         let first = facts.imported_functions + rewritten.len() as u32;
         rewritten.extend(work.batch(first, batch)?);
     }
-    let resumables = work.resumables;
+    let (resumables, stack) = (work.resumables, work.stack);
+    let demand = stack::demand(
+        &stack,
+        facts.imported_functions,
+        &facts.function_types,
+        facts.types.len(),
+        &metadata.referenced_functions,
+    );
+    (metadata.stack_bytes_per_step, metadata.stack_bytes_fixed) = (demand.per_step, demand.fixed);
     let exported = wrap_exports(facts, &shared, &mut add);
     let references = metadata.points.iter().any(|point| point.references() > 0);
     runtime::add_driver(&mut add, facts, (&runtime, areas), &resumables, references);
@@ -123,6 +138,8 @@ struct Work<'a> {
     metadata: &'a mut Metadata,
     shared: &'a Shared<'a>,
     resumables: Vec<runtime::Resumable>,
+    /// What the defined functions so far take of the native stack.
+    stack: Vec<stack::Summary>,
     /// Values in the frames of all points so far.
     values: usize,
 }
@@ -180,13 +197,14 @@ impl Work<'_> {
             |(), at, body| {
                 let function = first + at as u32;
                 plan(facts, can_pause, function, &body)
-                    .map(|plan| (body, plan))
+                    .map(|(plan, stack)| (body, plan, stack))
                     .map_err(|e| facts.locate(e, function))
             },
         )?;
         let mut numbered = Vec::with_capacity(planned.len());
         for (function, planned) in (first..).zip(planned) {
-            let (body, plan) = planned?;
+            let (body, plan, stack) = planned?;
+            self.stack.push(stack);
             self.values += plan.values;
             if self.values > abi::limits::MODULE_FRAME_VALUES_MAX {
                 let limit = abi::limits::MODULE_FRAME_VALUES_MAX;
@@ -225,10 +243,12 @@ fn plan(
     can_pause: &CanPause,
     function: u32,
     body: &build::Body,
-) -> Result<Plan, Error> {
+) -> Result<(Plan, stack::Summary), Error> {
     let analysis = analyse(&body.graph, facts.catches)?;
+    let stack = stack::summarise(&body.graph, &analysis, &facts.types);
     let module = (can_pause, facts.catches);
-    plan::plan(&body.graph, &analysis, module, function, body.code_offset)
+    let plan = plan::plan(&body.graph, &analysis, module, function, body.code_offset)?;
+    Ok((plan, stack))
 }
 
 /// Makes a wrapper for every exported function.

@@ -18,6 +18,11 @@ impl Liveness {
         word >> (local % 64) & 1 == 1
     }
 
+    /// The locals live on entry to `block` as a set of bits.
+    pub fn words(&self, block: u32) -> &[u64] {
+        &self.live_in[block as usize * self.words..][..self.words]
+    }
+
     /// The locals live on entry to `block`, in ascending order.
     pub fn live_in(&self, block: u32) -> impl Iterator<Item = u32> + '_ {
         let start = block as usize * self.words;
