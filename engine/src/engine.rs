@@ -7,6 +7,7 @@ use wasmtime::{Cache, CacheConfig, Config};
 
 use crate::cache_dir;
 use crate::error::Error;
+use crate::pace;
 
 /// How an [`Engine`] works.
 #[non_exhaustive]
@@ -17,7 +18,11 @@ pub struct EngineOptions {
     /// Whether generated NaNs are made canonical, so that equal runs have equal bits on every CPU.
     /// Costs 3 to 6 times on loops bound by float latency; moving a snapshot does not need it.
     pub deterministic: bool,
-    /// Native stack for wasm code in bytes. The thread's own stack must be larger.
+    /// Native stack for wasm code in bytes: one of its own for each thread that runs tasklets, which
+    /// becomes memory only as deep as it is used. It does not bound how deep a guest's calls may be
+    /// nested ([`Limits::stack_bytes`](crate::Limits::stack_bytes) does, and callbacks of host
+    /// imports excepted), but with less than the default of 195 MiB runs are interrupted more
+    /// often to keep within it, which takes time.
     pub stack_bytes: usize,
     /// How many steps run at most between two looks at the interrupt flag.
     pub slice_steps: u64,
@@ -40,7 +45,7 @@ impl Default for EngineOptions {
         EngineOptions {
             cache: CacheMode::User,
             deterministic: false,
-            stack_bytes: 1 << 20,
+            stack_bytes: pace::STACK_BYTES,
             // About 10 ms of a compute-bound guest.
             slice_steps: 20_000_000,
         }
@@ -123,8 +128,9 @@ fn cache_root(mode: &CacheMode) -> Result<Option<PathBuf>, Error> {
     }
 }
 
-/// Lines of a trap's backtrace at most. Wasmtime's default of 20 hides where a recursion began.
-const BACKTRACE_FRAMES_MAX: usize = 1000;
+/// Frames that wasmtime looks at for a trap's backtrace. Only of more than these could the lines
+/// that [`crate::Trap`] keeps depend on how a run was sliced.
+const BACKTRACE_FRAMES_MAX: usize = 1 << 17;
 
 fn base_config(options: &EngineOptions) -> Config {
     let mut config = Config::new();

@@ -28,6 +28,8 @@ mod error;
 mod host;
 mod limits;
 mod module;
+mod native;
+mod pace;
 mod restore;
 pub mod snapshot;
 mod state;
@@ -47,7 +49,7 @@ pub use module::{Module, ModuleCache};
 pub use snapshot::{Digest, PauseReason, Snapshot, Value};
 pub use tasklet::{Entry, FrameView, Outcome, Status, Tasklet, TaskletHandle};
 pub use tasklet_instrumenter::{FunctionType, Metadata, Place, PointKind, ValType};
-pub use trap::{Trap, TrapFrame, TrapKind};
+pub use trap::{BACKTRACE_LINES_MAX, Trap, TrapFrame, TrapKind};
 
 /// The README's Rust is compiled with the tests.
 #[cfg(doctest)]

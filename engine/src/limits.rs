@@ -10,6 +10,12 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Most elements of a table; growing past it gives the guest -1. Default 16,777,216.
     pub table_elements: u64,
+    /// How deep calls may be nested, in bytes of their frames: 16 and the values that are live
+    /// across the call, 64 for a reference. A guest that goes deeper ends with a trap, at a place
+    /// that follows from the program alone: where it is compared, every 2^22 steps or before 64 MiB
+    /// more could have been reached. Default 256 MiB, which is some million calls of usual
+    /// functions; maximum 640 MiB.
+    pub stack_bytes: u64,
     /// Most steps all callbacks of one host import may take together before they trap. Default
     /// and maximum 2^30.
     pub callback_steps: u32,
@@ -19,11 +25,16 @@ pub struct Limits {
 /// program without fuel is left with when a callback has used all of it.
 pub(crate) const CALLBACK_STEPS_MAX: u32 = 1 << 30;
 
+/// The frame memory is 1 GiB. Beyond this it has to hold the 64 MiB by which the depth can be
+/// exceeded before that is noticed, and twice what can be spilled in one go, at most 128 MiB.
+pub(crate) const STACK_BYTES_MAX: u64 = 640 << 20;
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
             memory_bytes: 4 << 30,
             table_elements: 1 << 24,
+            stack_bytes: 256 << 20,
             callback_steps: CALLBACK_STEPS_MAX,
         }
     }

@@ -12,6 +12,7 @@ pub(crate) use image::Image;
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::pace::Pace;
 use crate::snapshot::{Digest, Snapshot};
 
 /// A module ready to run; cheap to clone, usable from any thread.
@@ -25,6 +26,7 @@ struct Inner {
     hash: Digest,
     original: Vec<u8>,
     metadata: Arc<Metadata>,
+    pace: Pace,
     compiled: wasmtime::Module,
     image: OnceLock<Image>,
 }
@@ -59,6 +61,7 @@ impl Module {
             engine: engine.clone(),
             hash,
             original: original.to_vec(),
+            pace: Pace::new(&metadata, engine.options().stack_bytes),
             metadata: Arc::new(metadata),
             compiled,
             image: OnceLock::new(),
@@ -118,6 +121,10 @@ impl Module {
 
     pub(crate) fn shared_metadata(&self) -> Arc<Metadata> {
         self.inner.metadata.clone()
+    }
+
+    pub(crate) fn pace(&self) -> Pace {
+        self.inner.pace
     }
 
     pub(crate) fn compiled(&self) -> &wasmtime::Module {

@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::module::Module;
 use crate::snapshot::{self, Digest, PAGE_BYTES, PageData, Snapshot, TableState, Value};
 use crate::state::{Context, Exports, State};
-use crate::tasklet::{Status, Tasklet, grow_for, holds_references, instantiate, push_frame};
+use crate::tasklet::{Status, Tasklet, grow_for, instantiate, push_frame};
 use crate::trap::{Trap, TrapFrame, TrapKind};
 use crate::value;
 
@@ -50,10 +50,10 @@ impl Tasklet {
             queue: snapshot.pending.iter().cloned().collect(),
             current: checked.current,
             status: status(module, &snapshot.status),
-            references: holds_references(module),
             waiting: None,
             charged: checked.charged,
             fuel: checked.fuel,
+            cut: module.pace().first_cut(checked.charged),
             parent: Some(digest),
         })
     }

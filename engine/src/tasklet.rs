@@ -13,7 +13,7 @@ use tasklet_instrumenter::{Place, PointKind};
 use wasmtime::Store;
 
 pub(crate) use frames::{
-    RawFrame, grow_for, paused_frames, prepaid, push_call, push_frame, read, walk,
+    RawFrame, add_paused_frames, grow_for, prepaid, push_call, push_frame, read, walk,
 };
 pub(crate) use handle::Shared;
 pub use handle::TaskletHandle;
@@ -110,8 +110,6 @@ pub struct Tasklet {
     pub(crate) queue: VecDeque<PendingCall>,
     /// A function with the result types of the call being made.
     pub(crate) current: u32,
-    /// Whether frames of this module can hold references.
-    pub(crate) references: bool,
     pub(crate) status: Status,
     pub(crate) waiting: Option<Wait>,
     /// Steps charged so far. Some may be for code that paused frames have still to run: the steps
@@ -119,12 +117,9 @@ pub struct Tasklet {
     pub(crate) charged: u64,
     /// The fuel left, with the same reservation.
     pub(crate) fuel: i64,
+    /// The count of charged steps at which the run is cut next; see [`Pace`](crate::pace::Pace).
+    pub(crate) cut: u64,
     pub(crate) parent: Option<Digest>,
-}
-
-/// Whether frames of the module can hold references.
-pub(crate) fn holds_references(module: &Module) -> bool {
-    module.metadata().points.iter().any(|point| point.references() > 0)
 }
 
 impl Tasklet {

@@ -12,7 +12,7 @@ use crate::*;
 
 const CALL_OFFSET: u32 = 90;
 
-fn metadata(original: &[u8]) -> Metadata {
+pub(crate) fn metadata(original: &[u8]) -> Metadata {
     let i32_to_i32 = FunctionType { params: vec![ValType::I32], results: vec![ValType::I32] };
     let local = |index, at| Field { ty: ValType::I32, at, place: Place::Local(index) };
     let point = |function, kind, offset, prepaid, fields: Vec<Field>| Point {
@@ -54,6 +54,8 @@ fn metadata(original: &[u8]) -> Metadata {
         referenced_functions: vec![1],
         data_segments: 1,
         element_segments: 1,
+        stack_bytes_per_step: 0,
+        stack_bytes_fixed: 0,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Traps, in terms of the original module.
 
 use std::fmt;
+use std::ops::Range;
 
 use tasklet_instrumenter::Metadata;
 use wasmtime::{ThrownException, WasmBacktrace};
@@ -14,8 +15,21 @@ pub struct Trap {
     pub kind: TrapKind,
     /// Its description.
     pub message: String,
-    /// Where it happened, innermost frame first.
+    /// Where it happened, innermost frame first. Of more than [`BACKTRACE_LINES_MAX`] lines some in
+    /// the middle are left out.
     pub backtrace: Vec<TrapFrame>,
+}
+
+/// Lines of a [`Trap::backtrace`] at most. The last of them show where a recursion began.
+pub const BACKTRACE_LINES_MAX: usize = 1000;
+const OUTERMOST_LINES: usize = 100;
+
+/// Which of so many lines of a backtrace are left out.
+pub(crate) fn left_out(lines: usize) -> Range<usize> {
+    match lines {
+        0..=BACKTRACE_LINES_MAX => 0..0,
+        _ => BACKTRACE_LINES_MAX - OUTERMOST_LINES..lines - OUTERMOST_LINES,
+    }
 }
 
 /// One line of a backtrace.
@@ -125,6 +139,10 @@ pub(crate) enum Ended {
     /// Callbacks of an import took too many steps.
     #[error("{} in `{import}`", TrapKind::CallbackLimit.text())]
     CallbackLimit { import: String },
+    /// Callbacks of an import were nested deeper than the native stack.
+    #[error("{}: calls back into the guest are nested deeper in `{import}` than the host's stack \
+             allows", TrapKind::StackOverflow.text())]
+    CallbackDepth { import: String },
     /// An import returned an error.
     #[error("{} `{import}`: {message}", TrapKind::Host.text())]
     Host { import: String, message: String },
@@ -132,16 +150,24 @@ pub(crate) enum Ended {
 
 /// Translates what wasmtime says of a trap; the frames that were paused below are not in it.
 pub(crate) fn translate(metadata: &Metadata, error: &wasmtime::Error) -> Trap {
-    let (kind, message) = if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
+    let ended = error.downcast_ref::<Ended>();
+    let trap = error.downcast_ref::<wasmtime::Trap>().filter(|_| ended.is_none());
+    let (kind, message) = if let Some(trap) = trap {
         let kind = TrapKind::from_wasmtime(*trap);
         let message = match kind {
             TrapKind::Other => format!("{}: {trap}", kind.text()),
+            // Our own limit comes first, unless frames are larger than the instrumenter took them
+            // to be.
+            TrapKind::StackOverflow => {
+                format!("{}: the host's stack has no room for so large activations", kind.text())
+            }
             _ => kind.text().to_string(),
         };
         (kind, message)
-    } else if let Some(ended) = error.downcast_ref::<Ended>() {
+    } else if let Some(ended) = ended {
         let kind = match ended {
             Ended::CallbackLimit { .. } => TrapKind::CallbackLimit,
+            Ended::CallbackDepth { .. } => TrapKind::StackOverflow,
             Ended::Host { .. } => TrapKind::Host,
             Ended::Exit(_) => TrapKind::Other,
         };

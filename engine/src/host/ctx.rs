@@ -125,7 +125,7 @@ impl<'a> HostCtx<'a> {
         let metadata = self.caller.metadata();
         let native = WasmBacktrace::force_capture(&self.caller);
         let mut backtrace = trap::frames(&metadata, &native);
-        backtrace.extend(crate::tasklet::paused_frames(&mut self.caller)?);
+        crate::tasklet::add_paused_frames(&mut self.caller, &mut backtrace)?;
         Err(Error::InsideHostImport { import: self.import.to_string(), backtrace })
     }
 
@@ -218,6 +218,12 @@ impl<'a> HostCtx<'a> {
         if spilled || fuel < abi::SENTINEL_LIMIT {
             let import = self.import.to_string();
             done = Err(wasmtime::Error::new(Ended::CallbackLimit { import }));
+        }
+        if let Err(error) = &done
+            && let Some(wasmtime::Trap::StackOverflow) = error.downcast_ref()
+        {
+            let import = self.import.to_string();
+            done = done.map_err(|error| error.context(Ended::CallbackDepth { import }));
         }
         let left = if fuel < abi::SENTINEL_LIMIT { before } else { fuel - bias };
         self.caller.write_fuel(left)?;

@@ -45,14 +45,16 @@ impl Limits {
     /// What a reader takes unless told otherwise.
     ///
     /// The numbers of modules are those of wasmtime and of the JS embedding
-    /// limits; 4 GiB is one whole 32-bit memory. Values are the dearest item:
-    /// 48 bytes in memory for as little as 4 in the file, hence 8 Mi of them.
+    /// limits; 4 GiB is one whole 32-bit memory. Frames and values are as many
+    /// as fit the engine's default limit for a stack, 256 MiB: frames without
+    /// values, or with four each. They are the dearest items: a value takes 48
+    /// bytes in memory for as little as 4 in the file.
     pub const DEFAULT: Limits = Limits {
         module_bytes: 256 << 20,
         memories: 100,
         memory_bytes: 4 << 30,
-        frames: 1 << 20,
-        values: 1 << 23,
+        frames: 1 << 24,
+        values: 1 << 25,
         tables: 1000,
         table_elements: 10_000_000,
         segments: 200_000,

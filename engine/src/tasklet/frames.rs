@@ -7,11 +7,14 @@ use tasklet_instrumenter::{Field, Metadata, Place, Point, PointKind, ValType, ab
 use wasmtime::{Ref, Val};
 
 use crate::error::Error;
+use crate::pace::Pace;
 use crate::state::Context;
-use crate::trap::TrapFrame;
+use crate::trap::{self, TrapFrame};
 use crate::value::{self, Value};
 
 const FRAME_BYTES_MAX: u64 = abi::limits::FRAME_PAGES_MAX << 16;
+/// What a reference of a frame counts for in its depth: the shadow table is that much shorter.
+const REFERENCE_BYTES: u64 = FRAME_BYTES_MAX / abi::limits::REFS_MAX;
 
 /// Where a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,18 +29,24 @@ pub(crate) struct RawFrame {
 
 /// The frames of the continuation, innermost first.
 pub(crate) fn walk(store: &mut impl Context) -> Result<Vec<RawFrame>, Error> {
+    let mut frames = Vec::new();
+    visit(store, |frame| frames.push(frame))?;
+    Ok(frames)
+}
+
+/// Looks at each frame of the continuation, innermost first. There may be millions.
+fn visit(store: &mut impl Context, mut see: impl FnMut(RawFrame)) -> Result<(), Error> {
     let (exports, metadata) = (store.exports(), store.metadata());
     let mut end = store.u32_global(exports.sp);
     let mut references = store.u32_global(exports.ref_sp);
     let bytes = exports.frames.data(&*store);
-    let mut frames = Vec::new();
     while end > metadata.frames_base {
         let frame = frame_below(bytes, &metadata, end, references);
         let frame = frame.ok_or_else(|| Error::internal(format!("no frame below {end:#x}")))?;
         (end, references) = (frame.start, frame.references);
-        frames.push(frame);
+        see(frame);
     }
-    Ok(frames)
+    Ok(())
 }
 
 fn frame_below(bytes: &[u8], metadata: &Metadata, end: u32, references: u32) -> Option<RawFrame> {
@@ -57,21 +66,41 @@ fn frame_below(bytes: &[u8], metadata: &Metadata, end: u32, references: u32) -> 
 
 /// Steps charged for code that paused frames have still to run.
 pub(crate) fn prepaid(store: &mut impl Context) -> Result<u64, Error> {
-    let frames = walk(store)?;
     let metadata = store.metadata();
-    Ok(frames.iter().map(|frame| metadata.points[frame.point as usize].prepaid).sum())
+    let mut prepaid = 0;
+    visit(store, |frame| prepaid += metadata.points[frame.point as usize].prepaid)?;
+    Ok(prepaid)
 }
 
-/// The continuation as lines of a backtrace, innermost first.
-pub(crate) fn paused_frames(store: &mut impl Context) -> Result<Vec<TrapFrame>, Error> {
-    let frames = walk(store)?;
+/// Adds the continuation to a backtrace of what is on the native stack, innermost first. Of a long
+/// one the middle is left out.
+pub(crate) fn add_paused_frames(
+    store: &mut impl Context,
+    backtrace: &mut Vec<TrapFrame>,
+) -> Result<(), Error> {
     let metadata = store.metadata();
-    let line = |frame: &RawFrame| {
-        let point = &metadata.points[frame.point as usize];
-        let offset = (point.kind != PointKind::Import).then_some(point.offset);
-        TrapFrame::of(&metadata, point.function, offset)
-    };
-    Ok(frames.iter().map(line).collect())
+    let mut lines = backtrace.len();
+    visit(store, |_| lines += 1)?;
+    let left_out = trap::left_out(lines);
+    let mut at = backtrace.len();
+    let first = left_out.start.min(at)..left_out.end.min(at);
+    backtrace.drain(first);
+    visit(store, |frame| {
+        if !left_out.contains(&at) {
+            let point = &metadata.points[frame.point as usize];
+            let offset = (point.kind != PointKind::Import).then_some(point.offset);
+            backtrace.push(TrapFrame::of(&metadata, point.function, offset));
+        }
+        at += 1;
+    })
+}
+
+/// How deep the continuation is, as its limit counts it: in bytes of frames.
+pub(crate) fn depth_bytes(store: &mut impl Context) -> u64 {
+    let (exports, metadata) = (store.exports(), store.metadata());
+    let bytes = store.u32_global(exports.sp).saturating_sub(metadata.frames_base);
+    let references = store.u32_global(exports.ref_sp).saturating_sub(metadata.refs_base);
+    u64::from(bytes) + REFERENCE_BYTES * u64::from(references)
 }
 
 /// The live values of a frame.
@@ -163,20 +192,11 @@ pub(crate) fn grow_for(store: &mut impl Context, bytes: u64, references: u64) ->
     grown.map_err(|error| Error::limit(format!("a continuation of {end} bytes: {error}")))
 }
 
-/// Makes room for all that one slice can spill: a whole native stack, once as it is written and
-/// once as it is put in order. Generated code then never grows these itself, which the limiter
-/// could not tell from the guest growing its own.
-pub(crate) fn reserve(store: &mut impl Context, references: bool) -> Result<(), Error> {
-    let exports = store.exports();
-    let sp = u64::from(store.u32_global(exports.sp));
-    let once = u64::from(abi::limits::FRAME_PAGES_RESERVE) << 16;
-    if sp + once > FRAME_BYTES_MAX {
-        return Err(Error::limit(format!("a continuation of {sp} bytes")));
-    }
-    let ref_sp = u64::from(store.u32_global(exports.ref_sp));
-    let refs_once = if references { u64::from(abi::limits::REFS_RESERVE) } else { 0 };
-    let bytes = (2 * once + (1 << 16)).min(FRAME_BYTES_MAX - sp);
-    grow_for(store, bytes, (2 * refs_once).min(abi::limits::REFS_MAX.saturating_sub(ref_sp)))
+/// Makes room for all that can be spilled before the next cut, once as it is written and once as
+/// it is put in order. Generated code then never grows these itself, which the limiter could not
+/// tell from the guest growing its own.
+pub(crate) fn reserve(store: &mut impl Context, pace: &Pace) -> Result<(), Error> {
+    grow_for(store, 2 * pace.frame_bytes + (1 << 16), 2 * pace.references)
 }
 
 /// Puts a frame on top of the continuation, for which there must be room.

@@ -4,6 +4,7 @@ use tasklet_instrumenter::abi;
 
 use super::{Outcome, Status, Tasklet, frames};
 use crate::error::Error;
+use crate::native;
 use crate::snapshot::PauseReason;
 use crate::state::{self, Context, Meter};
 use crate::trap::{self, Ended, Trap, TrapKind};
@@ -32,13 +33,19 @@ impl Tasklet {
     /// Running a tasklet that has ended returns its outcome again.
     ///
     /// # Errors
-    /// [`Error::Internal`], [`Error::Limit`] when there is no room for the first frame of a call,
+    /// [`Error::Internal`], [`Error::Limit`] when there is no room for the first frame of a call or
+    /// for the native stack,
     /// [`Error::Unsupported`] when the results hold a reference to no function of the module. What
     /// goes wrong in the guest is [`Outcome::Trapped`].
     pub fn run(&mut self, budget: u64) -> Result<Outcome, Error> {
         if let Some(outcome) = self.status.ended() {
             return Ok(outcome);
         }
+        let stack_bytes = self.module.engine().options().stack_bytes;
+        native::with_stack(stack_bytes, || self.advance(budget))
+    }
+
+    fn advance(&mut self, budget: u64) -> Result<Outcome, Error> {
         self.waiting = None;
         let most = self.module.engine().options().slice_steps.clamp(1, abi::FUEL_MAX as u64);
         let mut remaining = budget;
@@ -102,16 +109,39 @@ impl Tasklet {
         self.store.set_global(self.exports.ref_sp, metadata.refs_base as i32)
     }
 
-    /// Runs with that many more steps and settles the account.
+    /// Runs with that many more steps, across cuts, and settles the account.
     fn slice(&mut self, steps: u64) -> Result<Stop, Error> {
-        let fuel = self.fuel.saturating_add_unsigned(steps);
-        // Generated code would take such a debt for a sentinel. It could not run anyway.
-        if fuel < abi::DEBT_FLOOR {
-            self.fuel = fuel;
-            return Ok(Stop::Budget);
+        self.fuel = self.fuel.saturating_add_unsigned(steps);
+        loop {
+            // Generated code would take such a debt for a sentinel. It could not run anyway.
+            if self.fuel < abi::DEBT_FLOOR {
+                return Ok(Stop::Budget);
+            }
+            let to_cut = self.cut.checked_signed_diff(self.charged).unwrap_or(i64::MAX);
+            let fuel = self.fuel.min(to_cut.max(abi::DEBT_FLOOR));
+            let is_cut = fuel < self.fuel;
+            let stop = self.stretch(fuel)?;
+            let Stop::Budget = stop else { return Ok(stop) };
+            // The budget may just happen to end where the cut is.
+            if is_cut || to_cut <= fuel || self.charged > self.cut {
+                let (pace, cut) = (self.module.pace(), self.cut);
+                self.cut = pace.next_cut(cut, self.charged);
+                if pace.compares_depth(cut, self.charged)
+                    && let Some(trap) = self.too_deep()
+                {
+                    return Ok(Stop::Trap(trap));
+                }
+            }
+            if !is_cut {
+                return Ok(Stop::Budget);
+            }
         }
-        if frames::reserve(&mut self.store, self.references).is_err() {
-            return Ok(Stop::Trap(self.too_deep()));
+    }
+
+    /// Runs with that fuel, which is at most what there is.
+    fn stretch(&mut self, fuel: i64) -> Result<Stop, Error> {
+        if frames::reserve(&mut self.store, &self.module.pace()).is_err() {
+            return Ok(Stop::Trap(self.stack_exhausted("no room is left for more frames")));
         }
         self.store.data_mut().meter = Meter { charged: self.charged, fuel };
         self.store.write_fuel(fuel)?;
@@ -126,10 +156,10 @@ impl Tasklet {
             Some(pause) => pause.fuel,
             None => self.store.read_fuel(),
         };
-        // Only a trap can leave a sentinel here: then nothing is known of the slice.
+        // Only a trap can leave a sentinel here: then nothing is known of the stretch.
         let left = if left < abi::SENTINEL_LIMIT { fuel } else { left } - debt;
         self.charged = self.charged.saturating_add_signed(fuel - left);
-        self.fuel = left;
+        self.fuel -= fuel - left;
         Ok(stop)
     }
 
@@ -162,11 +192,20 @@ impl Tasklet {
         }))
     }
 
-    /// What calls nested deeper than the frame memory can hold end with.
-    fn too_deep(&mut self) -> Trap {
-        let backtrace = frames::paused_frames(&mut self.store).unwrap_or_default();
+    /// The trap of a guest whose calls are nested deeper than its limit.
+    fn too_deep(&mut self) -> Option<Trap> {
+        let limit = self.store.data().limiter.limits.stack_bytes;
+        let bytes = frames::depth_bytes(&mut self.store);
+        (bytes > limit).then(|| {
+            self.stack_exhausted(&format!("frames of {bytes} bytes exceed the limit of {limit}"))
+        })
+    }
+
+    fn stack_exhausted(&mut self, why: &str) -> Trap {
+        let mut backtrace = Vec::new();
+        let _ = frames::add_paused_frames(&mut self.store, &mut backtrace);
         let kind = TrapKind::StackOverflow;
-        Trap { kind, message: kind.text().to_string(), backtrace }
+        Trap { kind, message: format!("{}: {why}", kind.text()), backtrace }
     }
 
     fn trapped(&mut self, error: &wasmtime::Error) -> Stop {
@@ -176,8 +215,8 @@ impl Tasklet {
             return Stop::Exit(*code);
         }
         let mut trap = trap::translate(self.module.metadata(), error);
-        // Only the frames resumed in this slice were on the native stack; below them are these.
-        trap.backtrace.extend(frames::paused_frames(&mut self.store).unwrap_or_default());
+        // Only the frames resumed since the last cut were on the native stack; below are these.
+        let _ = frames::add_paused_frames(&mut self.store, &mut trap.backtrace);
         Stop::Trap(trap)
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use wasmtime::{Instance, Store};
 
-use super::{Entry, Shared, Status, Tasklet, holds_references, push_call};
+use super::{Entry, Shared, Status, Tasklet, push_call};
 use crate::error::Error;
 use crate::host::{self, Host};
-use crate::limits::{CALLBACK_STEPS_MAX, Limiter, Limits};
+use crate::limits::{CALLBACK_STEPS_MAX, Limiter, Limits, STACK_BYTES_MAX};
 use crate::module::Module;
 use crate::snapshot::{self, PauseReason, PendingCall};
 use crate::state::{Exports, Meter, State};
@@ -44,10 +44,10 @@ impl Tasklet {
             queue,
             current: first.function,
             status: Status::Paused(PauseReason::Requested),
-            references: holds_references(module),
             waiting: None,
             charged: 0,
             fuel: 0,
+            cut: module.pace().first_cut(0),
             parent: None,
         })
     }
@@ -98,6 +98,7 @@ pub(crate) fn instantiate(
     user: Box<dyn std::any::Any + Send + Sync>,
 ) -> Result<(Store<State>, Arc<Exports>), Error> {
     check_limits(module, &limits)?;
+    limits.stack_bytes = limits.stack_bytes.min(STACK_BYTES_MAX);
     limits.callback_steps = limits.callback_steps.min(CALLBACK_STEPS_MAX);
     let metadata = module.shared_metadata();
     let state = State {
