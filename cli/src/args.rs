@@ -119,6 +119,10 @@ pub struct Machine {
     /// The most memory the program may have: 64M, 2G (powers of 1024) [default: 4G]
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub max_memory: Option<u64>,
+    /// How deep the program's calls may be nested, in bytes of their frames: 16M, 512M (powers of
+    /// 1024, at most 640M) [default: 256M]
+    #[arg(long, value_name = "SIZE", value_parser = parse::size)]
+    pub max_stack: Option<u64>,
     /// Make floating-point NaNs the same on every kind of processor; slower
     #[arg(long)]
     pub deterministic: bool,

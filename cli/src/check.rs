@@ -87,6 +87,13 @@ impl Summary<'_> {
         self.metadata.points.iter().map(|point| point.frame_bytes).max().unwrap_or(0)
     }
 
+    fn recursion(&self) -> String {
+        match self.metadata.stack_bytes_per_step {
+            0 => "none, unless through an import".into(),
+            rate => format!("takes up to {rate} bytes of native stack for a step"),
+        }
+    }
+
     fn exports(&self) -> Vec<&str> {
         self.metadata.exports.iter().map(|export| export.name.as_str()).collect()
     }
@@ -114,6 +121,7 @@ impl Summary<'_> {
             ),
         );
         line("largest frame", format!("{} bytes", self.largest_frame()));
+        line("recursion", self.recursion());
         for memory in &metadata.memories {
             let most = memory.pages_max.map_or("no maximum".into(), |max| format!("at most {max}"));
             line("memory", format!("{}: {} pages of 64 KiB, {most}", memory.index, memory.pages));
@@ -156,6 +164,7 @@ impl Summary<'_> {
                 "import": self.points(PointKind::Import),
             },
             "largest_frame_bytes": self.largest_frame(),
+            "stack_bytes_per_step": metadata.stack_bytes_per_step,
             "memories": memories.collect::<Vec<_>>(),
             "tables": tables.collect::<Vec<_>>(),
             "mutable_globals": metadata.globals.len(),

@@ -61,6 +61,7 @@ impl Slice {
 pub fn limits(machine: &args::Machine) -> Limits {
     let mut limits = Limits::default();
     limits.memory_bytes = machine.max_memory.unwrap_or(limits.memory_bytes);
+    limits.stack_bytes = machine.max_stack.unwrap_or(limits.stack_bytes);
     limits
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::Result;
-use tasklet_engine::{Digest, Outcome, Trap, Value};
+use tasklet_engine::{BACKTRACE_LINES_MAX, Digest, Outcome, Trap, TrapKind, Value};
 
 use crate::drive::Slice;
 use crate::exit::Code;
@@ -133,11 +133,17 @@ fn tell_trap(trap: &Trap, steps: u64, slice: &Slice) {
     for (depth, frame) in trap.backtrace.iter().enumerate() {
         if !left_out.contains(&depth) {
             text.push_str(&format!("\n  {depth:>4}: {frame}"));
-        } else if depth == left_out.start {
+        } else if depth == left_out.start && lines < BACKTRACE_LINES_MAX {
             text.push_str(&format!("\n        ... {} more ...", left_out.len()));
+        } else if depth == left_out.start {
+            // How many is not known here either.
+            text.push_str("\n        ... many more ...");
         }
     }
     output::complain(&text);
+    if trap.kind == TrapKind::StackOverflow {
+        output::complain("help: `--max-stack` says how deep calls may be nested");
+    }
     if let Some(Target::File(path)) = &slice.target
         && path.exists()
     {

@@ -97,7 +97,6 @@ fn decode(name: &str, input: impl Read) -> Result<Loaded> {
 /// When it cannot be set up on this machine.
 pub fn engine(machine: &Machine) -> Result<Engine> {
     let mut options = EngineOptions::default();
-    options.stack_bytes = crate::GUEST_STACK_BYTES;
     options.deterministic = machine.deterministic;
     options.cache = if machine.no_cache { CacheMode::Off } else { CacheMode::User };
     Ok(Engine::new(&options)?)

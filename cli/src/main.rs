@@ -32,11 +32,9 @@ use crate::args::{Cli, Command};
 use crate::exit::Code;
 use crate::output::Talk;
 
-/// Native stack of the thread that runs guests; the main thread has but 1 MiB on some systems.
-const STACK_BYTES: usize = 16 << 20;
-/// What guests get of it. Activations are larger than those of the original module, so it is more
-/// than wasmtime's 512 KiB: what does not overflow there must not overflow here.
-const GUEST_STACK_BYTES: usize = 8 << 20;
+/// Native stack of the thread that does the work; the main thread has but 1 MiB on some systems.
+/// Guests have one of their own.
+const STACK_BYTES: usize = 8 << 20;
 
 fn main() {
     let cli = Cli::parse();

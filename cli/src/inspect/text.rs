@@ -1,6 +1,7 @@
 //! The view for people.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use tasklet_engine::Value;
 use tasklet_engine::snapshot::{Frame, Status, WASM_PAGE_BYTES};
@@ -61,9 +62,14 @@ fn head(view: &View, page: &mut Page) {
     page.line("steps", format!("{} used, balance {}", snapshot.steps_used, snapshot.balance));
     page.line("status", status(&snapshot.status));
     if let Status::Trapped { backtrace, .. } = &snapshot.status {
+        let left_out = left_out(backtrace.len());
         for (depth, line) in backtrace.iter().enumerate() {
             let place = line.offset.map(|at| format!(" at {at:#x}")).unwrap_or_default();
-            page.write(format_args!("  {depth:>3}: {}{place}", function(view, line.function)));
+            if !left_out.contains(&depth) {
+                page.write(format_args!("  {depth:>3}: {}{place}", function(view, line.function)));
+            } else if depth == left_out.start {
+                page.write(format_args!("       ... more ..."));
+            }
         }
     }
     for (name, text) in &snapshot.labels {
@@ -86,9 +92,9 @@ fn status(status: &Status) -> String {
 fn frames(view: &View, page: &mut Page) {
     let count = view.loaded.snapshot.frames.len();
     if count > 0 {
-        page.write(format_args!("backtrace, innermost first:"));
+        page.line("frames", format!("{count}, innermost first:"));
     }
-    let left_out = INNERMOST_FRAMES..count.saturating_sub(OUTERMOST_FRAMES);
+    let left_out = left_out(count);
     for (depth, frame) in view.frames().enumerate() {
         if !left_out.contains(&depth) {
             self::frame(view, depth, frame, page);
@@ -102,6 +108,11 @@ fn frames(view: &View, page: &mut Page) {
             format!("{} ({})", function(view, call.function), list(&call.args)),
         );
     }
+}
+
+/// Which of so many lines are left out.
+fn left_out(lines: usize) -> Range<usize> {
+    INNERMOST_FRAMES..lines.saturating_sub(OUTERMOST_FRAMES)
 }
 
 fn frame(view: &View, depth: usize, frame: &Frame, page: &mut Page) {

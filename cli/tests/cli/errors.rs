@@ -113,6 +113,21 @@ fn limits() {
 }
 
 #[test]
+fn endless_recursion() {
+    let bench = Bench::new();
+    let text = "(module (func $f (export \"f\") (result i32) (i32.eqz (call $f))))";
+    bench.write("deep.wasm", wat::parse_str(text).unwrap());
+    let run = bench.run(words("run deep.wasm --invoke f --max-stack 1M")).exits(134);
+    let run = run.says("exceed the limit of 1048576").says("many more").says("--max-stack");
+    assert!(run.stderr.lines().count() < 80, "{}", run.stderr);
+    // A program that goes on deeper than the limit it is given then.
+    bench.run(words("run deep.wasm --invoke f --steps 4.1M -o t.cbor")).exits(75);
+    bench.run(words("inspect t.cbor")).exits(0);
+    bench.run(words("resume t.cbor --steps 1 -o t.cbor")).exits(75);
+    bench.run(words("resume t.cbor --max-stack 1M")).exits(134).says("exceed the limit of 1048576");
+}
+
+#[test]
 fn incompatible() {
     let bench = Bench::new();
     bench.run(words("run @counter --steps 1k -o t.cbor")).exits(75);

@@ -9,7 +9,7 @@ fn a_paused_program() {
     let text = bench.run(words("inspect t.cbor")).exits(0);
     for part in [
         "paused (out-of-budget)",
-        "backtrace, innermost first:",
+        "frames     1, innermost first:",
         "loop at 0x",
         "embedded",
         "_start()",
