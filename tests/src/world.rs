@@ -16,6 +16,9 @@ pub const MEMORY_BYTES_MAX: u64 = 4 << 30;
 /// The same for tables.
 pub const TABLE_ELEMENTS_MAX: u64 = 1 << 20;
 
+/// How deep calls may be nested, in bytes of frames; under plain wasmtime its native stack counts.
+pub const STACK_BYTES_MAX: u64 = 4 << 20;
+
 /// The module name of WASI, and of what replaces one of its functions.
 pub const WASI: &str = "wasi_snapshot_preview1";
 /// The function that is replaced.
@@ -159,6 +162,7 @@ impl World {
         let mut limits = Limits::default();
         limits.memory_bytes = MEMORY_BYTES_MAX;
         limits.table_elements = TABLE_ELEMENTS_MAX;
+        limits.stack_bytes = STACK_BYTES_MAX;
         let mut builder = Host::builder().limits(limits);
         if self.setup.ticking {
             let caller = self.ticker();

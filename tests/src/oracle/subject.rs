@@ -3,7 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use tasklet_engine::snapshot::{Limits, PAGE_BYTES, PageData, Snapshot};
 use tasklet_engine::wasi::Clock;
-use tasklet_engine::{Entry, Module, Outcome, SnapshotOptions, Tasklet};
+use tasklet_engine::{Entry, Module, Outcome, SnapshotOptions, Tasklet, TrapKind};
 
 use crate::plain::{Ending, Observation, Plain, State};
 use crate::random::Random;
@@ -202,7 +202,12 @@ impl Subject {
             }
             (before, after) => bail!("its end {before:?} became {after:?} in a snapshot"),
         };
-        let steps = (!matches!(ending, Ending::Trapped(_))).then_some(steps);
+        // Of the traps only our own limit on depth has an exact count.
+        let exact = match ending {
+            Ending::Trapped(kind) => kind == TrapKind::StackOverflow,
+            _ => true,
+        };
+        let steps = exact.then_some(steps);
         Ok(Observation { ending, steps, traces: world.traces()?, state })
     }
 
