@@ -1,5 +1,6 @@
-# Sourced by build.sh and lua/build.sh: fetches the pinned tools once, into a
-# cache of their own, and gives each a function to call.
+# Sourced by build.sh, lua/build.sh and bench/programs/build.sh: fetches the
+# pinned tools once, into a cache of their own, and gives each a function to
+# call.
 
 ZIG=0.17.1
 WASMTIME_PY=48.0.0
@@ -38,11 +39,30 @@ need_zig() {
 # keeps the path of this folder out of __FILE__ and of assertions. A stack of
 # 64 KiB is plenty here; zig's 16 MiB would only have every snapshot look
 # through 16 MiB of zeros.
-zig_cc() {
+zig_cc() { zig_compile cc -std=gnu11 "$@"; }
+
+# zig_cxx ARGUMENT...: the same for C++.
+zig_cxx() { zig_compile c++ -std=gnu++20 "$@"; }
+
+zig_compile() {
+    local language=$1
+    shift
     ZIG_GLOBAL_CACHE_DIR=$cache/zig-cache ZIG_LOCAL_CACHE_DIR=$cache/zig-cache \
-        "$cache/zig-$ZIG/bin/python" -m ziglang cc \
-        -target wasm32-wasi -mcpu=$WASM_CPU -O2 -std=gnu11 -Wall -Wextra -Wl,-z,stack-size=${STACK:-65536} \
+        "$cache/zig-$ZIG/bin/python" -m ziglang "$language" \
+        -target wasm32-wasi -mcpu=$WASM_CPU -O2 -Wall -Wextra -Wl,-z,stack-size=${STACK:-65536} \
         "-ffile-prefix-map=$tools_dir=." "$@"
+}
+
+# crate_folder CRATE MANIFEST [FLAG...]: where cargo has put the sources of a
+# crate the manifest depends on; fetches it first when need be.
+crate_folder() {
+    local crate=$1 manifest=$2
+    shift 2
+    cargo metadata --quiet --format-version 1 --manifest-path "$manifest" "$@" | python3 -c '
+import json, os, sys
+for package in json.load(sys.stdin)["packages"]:
+    if package["name"] == sys.argv[1]:
+        print(os.path.dirname(package["manifest_path"]))' "$crate"
 }
 
 need_wat() {

@@ -4,54 +4,45 @@ use anyhow::{Result, bail};
 use tasklet_engine::wasi::Output;
 use tasklet_engine::{CacheMode, Engine, EngineOptions, Entry, Host, Module, Outcome, Tasklet};
 
-use crate::plain::{Run, code_bytes, wasi_options};
-use crate::{Program, cpu};
+use crate::measure::{Compiled, Run};
+use crate::programs::Program;
+use crate::{cpu, wasi};
 
 /// An instrumented and compiled program.
 pub struct Ours {
     module: Module,
-    /// CPU seconds it took to instrument and compile.
-    pub compile_seconds: f64,
-    /// Size of the native code.
-    pub code_bytes: usize,
 }
 
 impl Ours {
     /// Instruments and compiles.
-    pub fn compile(program: &Program) -> Result<Ours> {
-        let mut options = EngineOptions::default();
-        options.cache = CacheMode::Off;
-        let engine = Engine::new(&options)?;
-        let before = cpu::seconds();
-        let module = Module::load(&engine, &program.wasm)?;
-        let compile_seconds = cpu::seconds() - before;
+    pub fn compile(wasm: &[u8]) -> Result<Ours> {
+        Ok(Ours { module: Module::load(&engine()?, wasm)? })
+    }
+
+    /// The same, repeatedly; says what it took.
+    pub fn measured(wasm: &[u8]) -> Result<(Ours, Compiled)> {
+        let engine = engine()?;
+        let (seconds, module) = cpu::repeatedly(|| Module::load(&engine, wasm))?;
+        // The engine does not show its native code. NB: made with the same settings.
         let mut config = wasmtime::Config::new();
         config.wasm_branch_hinting(true);
         let plain = wasmtime::Engine::new(&config).map_err(anyhow::Error::msg)?;
-        let wasm = tasklet_instrumenter::instrument(&program.wasm, &Default::default())?.wasm;
-        let compiled = wasmtime::Module::new(&plain, &wasm).map_err(anyhow::Error::msg)?;
-        Ok(Ours { module, compile_seconds, code_bytes: code_bytes(&compiled) })
+        let wasm = tasklet_instrumenter::instrument(wasm, &Default::default())?.wasm;
+        let native = wasmtime::Module::new(&plain, &wasm).map_err(anyhow::Error::msg)?;
+        let code_bytes = native.text().len();
+        Ok((Ours { module }, Compiled { seconds, code_bytes, wasm_bytes: wasm.len() }))
     }
 
-    /// CPU seconds of one slice with a budget of 1: a pause, a resume and at most a few steps, of
-    /// which there are up to `slices_max`.
-    pub fn pause_seconds(&self, program: &Program, slices_max: u64) -> Result<f64> {
-        let (stdout, _capture) = Output::capture();
-        let host = Host::builder().wasi(wasi_options(program, stdout)).build();
-        let mut tasklet = Tasklet::spawn(&self.module, host, Entry::Command)?;
-        let mut slices = 0;
-        let before = cpu::seconds();
-        while slices < slices_max && tasklet.run(1)? == Outcome::OutOfBudget {
-            slices += 1;
-        }
-        Ok((cpu::seconds() - before) / slices.max(1) as f64)
+    /// A tasklet that is about to begin.
+    pub fn spawn(&self, program: &Program, stdout: Output) -> Result<Tasklet> {
+        let host = Host::builder().wasi(wasi::options(program, stdout)).build();
+        Ok(Tasklet::spawn(&self.module, host, Entry::Command)?)
     }
 
     /// Runs once.
     pub fn run(&self, program: &Program) -> Result<Run> {
         let (stdout, capture) = Output::capture();
-        let host = Host::builder().wasi(wasi_options(program, stdout)).build();
-        let mut tasklet = Tasklet::spawn(&self.module, host, Entry::Command)?;
+        let mut tasklet = self.spawn(program, stdout)?;
         let before = cpu::seconds();
         let outcome = tasklet.run(u64::MAX)?;
         let seconds = cpu::seconds() - before;
@@ -60,4 +51,10 @@ impl Ours {
         }
         Ok(Run { seconds, steps: Some(tasklet.steps_used()?), output: capture.bytes() })
     }
+}
+
+fn engine() -> Result<Engine> {
+    let mut options = EngineOptions::default();
+    options.cache = CacheMode::Off;
+    Ok(Engine::new(&options)?)
 }

@@ -28,11 +28,7 @@ edition = "2021"
 [dependencies]
 lua-src = "=$LUA_SRC"
 TOML
-lua=$(cargo metadata --quiet --format-version 1 --manifest-path "$work/Cargo.toml" | python3 -c '
-import json, os, sys
-for package in json.load(sys.stdin)["packages"]:
-    if package["name"] == "lua-src":
-        print(os.path.dirname(package["manifest_path"]))')/lua-$LUA
+lua=$(crate_folder lua-src "$work/Cargo.toml")/lua-$LUA
 [ -f "$lua/lapi.c" ] || { say "lua-src $LUA_SRC holds no lua-$LUA"; exit 1; }
 
 # Another Lua behind the same version number would be another program.
