@@ -13,14 +13,14 @@ the rival asyncify.
                programs; exit 1 if one differs
   --only KIND  only that (repeatable)
 
-  kernels   from c/, with ziglang; put beside this script       (10 s)
-  c         sqlite, zstd, bzip2 and quickjs, from the C sources that crates
-            bring (30 MB to fetch, checked against sources/Cargo.lock) and big/  (60 s)
-  cpp       from big/, with ziglang                             (60 s the first time)
-  rust      from rust/, with the crates its Cargo.lock names    (60 s)
-  asyncify  Binaryen 132 from npm (needs npm and node; 106 MB of disk)  (5 s)
+  kernels   from c/, with ziglang; put beside this script. 3 s
+  c         sqlite, zstd, bzip2 and quickjs, from big/ and the C sources that
+            crates bring, checked against sources/Cargo.lock. 40 s
+  cpp       from big/, with ziglang. 30 s the first time, for its libc++
+  rust      from rust/, with the crates its Cargo.lock names. 50 s
+  asyncify  Binaryen 132 from npm; needs npm and node. 110 MB of disk, 5 s
 
-All but the kernels go into ${XDG_CACHE_HOME:-$HOME/.cache}/tasklet-guests/bench,
+What is not checked in goes into ${XDG_CACHE_HOME:-$HOME/.cache}/tasklet-guests/bench,
 where the benchmark looks for them. For the compilers, and what they take, see
 guest-examples/build.sh --help.
 HELP
@@ -114,7 +114,7 @@ build_rust() {
 build_asyncify() {
     local dir=$cache/binaryen-$BINARYEN
     [ -e "$dir/.complete" ] && return
-    say "fetching binaryen $BINARYEN from npm (106 MB of disk, 5 s)"
+    say "fetching binaryen $BINARYEN from npm (110 MB of disk, 5 s)"
     rm -rf "$dir"
     mkdir -p "$dir"
     npm install --prefix "$dir" --silent --no-audit --no-fund --ignore-scripts "binaryen@$BINARYEN"

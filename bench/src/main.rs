@@ -15,6 +15,7 @@ mod programs;
 mod table;
 mod tasklet;
 mod wasi;
+mod yielding;
 
 use std::path::PathBuf;
 
@@ -46,19 +47,32 @@ struct Options {
     /// Write everything that was measured to this file.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Passes of `wasm-opt` that make the rival asyncify, in their order.
+    #[arg(long, default_value = asyncify::PASSES, allow_hyphen_values = true)]
+    asyncify: String,
     /// The project's folder.
     #[arg(long, default_value = ".")]
     project: PathBuf,
 }
 
+/// Nobody may change the environment of a running process.
+fn again_without_backtraces() -> Result<()> {
+    let status = std::process::Command::new(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .env("RUST_BACKTRACE", "0")
+        .status()?;
+    std::process::exit(status.code().unwrap_or(1))
+}
+
 fn main() -> Result<()> {
     let options = Options::parse();
     // With it wasmtime takes backtraces that cost time, and not of all ways the same.
-    let backtraces = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
-    ensure!(!backtraces, "RUST_BACKTRACE distorts the figures: set it to 0");
+    if std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value != "0") {
+        return again_without_backtraces();
+    }
     let folders = Folders::new(&options.project);
     let loaded = programs::load(&folders, options.only.as_deref(), options.short)?;
-    let (asyncify, without) = match Asyncify::find(&folders) {
+    let (asyncify, without) = match Asyncify::find(&folders, &options.asyncify) {
         Ok(asyncify) => (Some(asyncify), None),
         Err(why) => (None, Some(why)),
     };
@@ -78,6 +92,9 @@ fn main() -> Result<()> {
     let mut figures = pauses::by_depth(options.short)?;
     if let Some(lua) = loaded.programs.iter().find(|program| program.name == "lua") {
         figures.push(pauses::along(lua)?);
+    }
+    if let Some(asyncify) = &asyncify {
+        figures.extend(pauses::by_depth_asyncified(asyncify, options.short)?);
     }
     for (of, seconds) in &figures {
         println!("pause + resume in {of}: {:.0} ns", seconds * 1e9);

@@ -5,11 +5,10 @@ use anyhow::{Context, Result};
 use tasklet_engine::wasi::{Output, Wasi};
 use wasmtime::{Config, Engine, Linker, Module, Store, Val};
 
-use crate::asyncify::Asyncified;
-use crate::cpu;
 use crate::measure::{Compiled, Run};
 use crate::programs::Program;
-use crate::wasi::{self, Exit, HasWasi};
+use crate::wasi::{self, Exit};
+use crate::{cpu, polls};
 
 /// How the program can be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,19 +23,9 @@ pub enum Interruption {
 
 /// A compiled program.
 pub struct Plain {
-    linker: Linker<Data>,
+    linker: Linker<Wasi>,
     module: Module,
     interruption: Interruption,
-}
-
-struct Data {
-    wasi: Wasi,
-}
-
-impl HasWasi for Data {
-    fn wasi(&mut self) -> &mut Wasi {
-        &mut self.wasi
-    }
 }
 
 /// Compiles a module, repeatedly, and says what that took.
@@ -60,11 +49,11 @@ impl Plain {
     }
 
     /// Compiles what Asyncify has made; it never pauses in this measurement, as the others do not.
-    pub fn asyncified(asyncified: &Asyncified) -> Result<(Plain, Compiled)> {
-        let (module, compiled) = compile(&Config::new(), &asyncified.wasm)?;
+    pub fn asyncified(wasm: &[u8]) -> Result<(Plain, Compiled)> {
+        let (module, compiled) = compile(&Config::new(), wasm)?;
         let mut linker = wasi::linker(module.engine()).map_err(anyhow::Error::msg)?;
         linker
-            .func_wrap("tasklet", "yield", || -> wasmtime::Result<()> {
+            .func_wrap(polls::YIELD[0], polls::YIELD[1], || -> wasmtime::Result<()> {
                 wasmtime::bail!("the fuel was used up")
             })
             .map_err(anyhow::Error::msg)?;
@@ -75,14 +64,14 @@ impl Plain {
     pub fn run(&self, program: &Program) -> Result<Run> {
         let (stdout, capture) = Output::capture();
         let wasi = Wasi::new(wasi::options(program, stdout))?;
-        let mut store = Store::new(self.module.engine(), Data { wasi });
+        let mut store = Store::new(self.module.engine(), wasi);
         if self.interruption == Interruption::Fuel {
             store.set_fuel(u64::MAX / 2).map_err(anyhow::Error::msg)?;
         }
         store.set_epoch_deadline(1 << 40);
         let instance =
             self.linker.instantiate(&mut store, &self.module).map_err(anyhow::Error::msg)?;
-        if let Some(fuel) = instance.get_global(&mut store, "tasklet.fuel") {
+        if let Some(fuel) = instance.get_global(&mut store, polls::FUEL) {
             fuel.set(&mut store, Val::I64(i64::MAX)).map_err(anyhow::Error::msg)?;
         }
         let start =

@@ -51,7 +51,7 @@ const fn entry(
 const SMALL: &[Entry] = &[
     entry("fib", Example, "37", "15"),
     entry("tak", Kernel, "48", "13"),
-    entry("ackermann", Kernel, "300", "1"),
+    entry("ackermann", Kernel, "30", "1"),
     entry("sieve", Example, "30000000", "20000"),
     entry("stream", Example, "20000 1500", "1000"),
     entry("quicksort", Example, "1500000", "1000"),
@@ -146,12 +146,15 @@ pub struct Loaded {
 /// Loads all programs with `only` in their name.
 pub fn load(folders: &Folders, only: Option<&str>, short: bool) -> Result<Loaded> {
     let mut loaded = Loaded::default();
-    let list = SMALL.iter().map(|entry| (entry, false)).chain(BIG.iter().map(|entry| (entry, true)));
-    for (entry, big) in list.filter(|(entry, _)| only.is_none_or(|only| entry.name.contains(only))) {
+    let list =
+        SMALL.iter().map(|entry| (entry, false)).chain(BIG.iter().map(|entry| (entry, true)));
+    for (entry, big) in list.filter(|(entry, _)| only.is_none_or(|only| entry.name.contains(only)))
+    {
         let path = folders.path(entry.name, entry.source);
         if let (Cache(kind), false) = (entry.source, path.exists()) {
             let name = entry.name;
-            let line = format!("{name}: not there; bench/programs/build.sh --only {kind} builds it");
+            let line =
+                format!("{name}: not there; bench/programs/build.sh --only {kind} builds it");
             loaded.missing.push(line);
             continue;
         }

@@ -7,12 +7,6 @@ use wasmtime::{Caller, Engine, Extern, FuncType, Linker, Val, ValType};
 
 use crate::programs::Program;
 
-/// A store's data that has WASI in it.
-pub trait HasWasi: 'static {
-    /// WASI.
-    fn wasi(&mut self) -> &mut Wasi;
-}
-
 /// The program's WASI options; its standard output goes to `stdout`.
 pub fn options(program: &Program, stdout: Output) -> WasiOptions {
     let preopen = |host| Preopen { host, guest: ".".into(), read_only: true };
@@ -39,7 +33,7 @@ impl fmt::Display for Exit {
 impl std::error::Error for Exit {}
 
 /// A linker with all functions of WASI preview 1.
-pub fn linker<T: HasWasi>(engine: &Engine) -> wasmtime::Result<Linker<T>> {
+pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Wasi>> {
     let mut linker = Linker::new(engine);
     for &function in Function::ALL {
         let types = |list: &[Abi]| {
@@ -55,15 +49,15 @@ pub fn linker<T: HasWasi>(engine: &Engine) -> wasmtime::Result<Linker<T>> {
             "wasi_snapshot_preview1",
             function.name(),
             ty,
-            move |caller: Caller<'_, T>, args, results| call(function, caller, args, results),
+            move |caller: Caller<'_, Wasi>, args, results| call(function, caller, args, results),
         )?;
     }
     Ok(linker)
 }
 
-fn call<T: HasWasi>(
+fn call(
     function: Function,
-    mut caller: Caller<'_, T>,
+    mut caller: Caller<'_, Wasi>,
     args: &[Val],
     results: &mut [Val],
 ) -> wasmtime::Result<()> {
@@ -78,8 +72,7 @@ fn call<T: HasWasi>(
     let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
         wasmtime::bail!("the program exports no memory");
     };
-    let (memory, data) = memory.data_and_store_mut(&mut caller);
-    let wasi = data.wasi();
+    let (memory, wasi) = memory.data_and_store_mut(&mut caller);
     loop {
         match wasi.call(function, &args, memory, 0) {
             Outcome::Return(errno) => {
