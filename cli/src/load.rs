@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tasklet_engine::snapshot::Limits;
+use tasklet_engine::snapshot::{self, Limits, VERSION};
 use tasklet_engine::{CacheMode, Digest, Engine, EngineOptions, Module, ModuleCache, Snapshot};
 
 use crate::args::Machine;
@@ -54,6 +54,8 @@ pub struct Loaded {
     pub digest: Digest,
     /// Its length in bytes.
     pub bytes: u64,
+    /// Version of the format that it is in.
+    pub version: u64,
 }
 
 /// Reads a snapshot file, or from standard input for `-`.
@@ -85,10 +87,11 @@ fn decode(name: &str, input: impl Read) -> Result<Loaded> {
         let failure = Failure::new(Code::Data, format!("{name} is a module, not a snapshot"));
         return Err(failure.help("start it with `tasklet run`").into());
     }
+    let version = snapshot::version(start);
     let mut input = Counted { inner: input, count: 0 };
     let (snapshot, digest) = Snapshot::read_from(&mut input, &Limits::DEFAULT)
         .map_err(|error| anyhow::Error::new(error).context(format!("cannot read {name}")))?;
-    Ok(Loaded { snapshot, digest, bytes: input.count })
+    Ok(Loaded { snapshot, digest, bytes: input.count, version: version.unwrap_or(VERSION) })
 }
 
 /// The engine that the flags ask for.

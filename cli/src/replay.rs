@@ -2,20 +2,31 @@
 
 use anyhow::Result;
 use tasklet_engine::snapshot::{Status, WASM_PAGE_BYTES};
-use tasklet_engine::{Error, Outcome, Trap, TrapFrame, TrapKind};
+use tasklet_engine::{Error, Outcome, Trap, TrapFrame, TrapKind, Value};
 
 use crate::drive::Slice;
 use crate::ending::{self, Ending, Saved};
+use crate::exit::Code;
+use crate::failure::Failure;
 use crate::load::Loaded;
 use crate::names::Names;
 use crate::output::Readers;
 
 /// The outcome of a snapshot, `None` if it can go on. Neither directories nor the module are
 /// needed; without the module a backtrace has no names.
-pub fn outcome(loaded: &Loaded, original: Option<&[u8]>) -> Option<Outcome> {
-    Some(match &loaded.snapshot.status {
-        Status::Paused { .. } => return None,
-        Status::Finished { results } => Outcome::Finished(results.clone()),
+///
+/// # Errors
+/// When its results are references to what only the host that it ran on can make again.
+pub fn outcome(loaded: &Loaded, original: Option<&[u8]>) -> Result<Option<Outcome>> {
+    Ok(Some(match &loaded.snapshot.status {
+        Status::Paused { .. } => return Ok(None),
+        Status::Finished { results } => {
+            let plain: Option<Vec<Value>> = results.iter().map(|value| value.plain()).collect();
+            Outcome::Finished(plain.ok_or_else(|| {
+                Failure::new(Code::Incompatible, "its results are references to a host's objects")
+                    .help("`tasklet inspect` shows them")
+            })?)
+        }
         Status::Exited { code } => Outcome::Exited(*code),
         Status::Trapped { message, backtrace } => {
             let names = original.map(Names::of_module).unwrap_or_default();
@@ -30,7 +41,7 @@ pub fn outcome(loaded: &Loaded, original: Option<&[u8]>) -> Option<Outcome> {
             let message = message.clone();
             Outcome::Trapped(Trap { kind: TrapKind::Other, message, backtrace: lines.collect() })
         }
-    })
+    }))
 }
 
 /// Tells that outcome again; the exit code.
@@ -50,7 +61,7 @@ pub fn replay(loaded: &Loaded, outcome: Outcome, slice: &Slice) -> Result<i32> {
     let target = slice.target.as_ref().filter(|_| !matches!(outcome, Outcome::Trapped(_)));
     let mut saved = None;
     if let Some(target) = target {
-        // The very same snapshot: nothing has happened since.
+        // The very same snapshot, in the current version: nothing has happened since.
         let (digest, bytes) = target.write(Readers::Owner, |mut out| {
             Ok(loaded.snapshot.write_to(&mut out).map_err(|e| Error::Write(Box::new(e)))?)
         })?;

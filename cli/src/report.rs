@@ -72,6 +72,14 @@ fn status(outcome: &Outcome) -> (&'static str, Option<&'static str>, Json) {
 
 /// A wasm value: its type and, as text so that no reader rounds it, what it is.
 pub fn value(value: &tasklet_engine::Value) -> Json {
-    let ty = format!("{:?}", value.ty()).to_ascii_lowercase();
-    json!({ "type": ty, "value": value.to_string() })
+    typed(value.ty(), value.to_string())
+}
+
+/// The same of a value in a snapshot.
+pub fn written(value: &tasklet_engine::snapshot::Value) -> Json {
+    typed(value.ty(), value.to_string())
+}
+
+fn typed(ty: tasklet_engine::ValType, value: String) -> Json {
+    json!({ "type": format!("{ty:?}").to_ascii_lowercase(), "value": value })
 }

@@ -31,7 +31,7 @@ pub fn resume(args: &Resume, talk: Talk) -> Result<i32> {
     let loaded = load::snapshot(&args.snapshot)?;
     let cache = if args.machine.no_cache { None } else { ModuleCache::user().ok() };
     let original = load::original(&loaded.snapshot, args.module.as_deref(), cache.as_ref())?;
-    if let Some(outcome) = replay::outcome(&loaded, original.as_deref()) {
+    if let Some(outcome) = replay::outcome(&loaded, original.as_deref())? {
         return replay::replay(&loaded, outcome, &slice);
     }
     let wasm = original.ok_or(Error::ModuleNotFound { hash: loaded.snapshot.module.hash })?;

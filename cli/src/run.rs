@@ -64,7 +64,9 @@ fn entry(args: &Run, module: &Module) -> Result<Entry> {
     let mut values = Vec::with_capacity(ty.params.len());
     for (position, (&param, text)) in (1..).zip(ty.params.iter().zip(&args.args)) {
         let value = Value::parse(param, text).ok_or_else(|| {
-            usage(format!("argument {position} of `{name}`: `{text}` is no {}", names(&[param])))
+            let only = if param.is_reference() { "; from here it can only be null" } else { "" };
+            let ty = names(&[param]);
+            usage(format!("argument {position} of `{name}`: `{text}` is no {ty}{only}"))
         })?;
         values.push(value);
     }

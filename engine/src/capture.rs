@@ -1,18 +1,25 @@
 //! Writing a paused or ended tasklet down, in terms of its original module.
 
+mod references;
+
 use std::io::Write;
+use std::sync::Arc;
 
 use tasklet_instrumenter::{Place, Point, PointKind};
-use wasmtime::{Global, Ref};
+use wasmtime::{Global, Ref, RootScope, Val};
+
+use self::references::References;
 
 use crate::error::Error;
 use crate::host::WASI_NAMESPACE;
+use crate::module::Image;
 use crate::snapshot::{
-    self, Digest, Frame, HostValue, MemoryState, ModuleRef, Position, Snapshot, TableRun,
-    TableState, TrapFrame, Value, diff_pages,
+    self, Digest, Frame, HostValue, MemoryState, ModuleRef, PendingCall, Position, RefType,
+    Snapshot, TableRun, TableState, TrapFrame, Value, diff_pages,
 };
 use crate::state::Context;
-use crate::tasklet::{RawFrame, Status, Tasklet, read, walk};
+use crate::tasklet::{RawFrame, Started, Status, Tasklet, read, walk};
+use crate::trap::TrapFrame as TrapFrameView;
 use crate::value;
 
 /// How a snapshot is made.
@@ -36,16 +43,20 @@ impl Tasklet {
     /// The tasklet as a snapshot, which borrows the memories. Equal tasklets give equal snapshots.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] when the state holds a reference to a function that is not the
+    /// [`Error::NoCodec`] and [`Error::Codec`] when it holds an object of the host's that cannot be
+    /// written down, [`Error::Unsupported`] when it holds a reference to a function that is not the
     /// module's, [`Error::Wasi`] when an open file can no longer be named.
     pub fn snapshot(&mut self, options: &SnapshotOptions) -> Result<Snapshot<'_>, Error> {
-        let raw = walk(&mut self.store)?;
-        let mut frames =
-            raw.iter().map(|frame| self.frame(frame)).collect::<Result<Vec<_>, _>>()?;
-        frames.reverse();
+        // In the order in which references are numbered.
+        let mut references = References::new(self.store.data().codecs.clone());
+        let entry = self.entry(&mut references)?;
+        let status = self.written_status(&mut references)?;
+        let frames = self.frames(&mut references)?;
+        let pending = self.pending(&mut references)?;
+        let globals = self.globals(&mut references)?;
+        let image = self.image()?;
+        let tables = self.tables(&mut references, &image)?;
         let (steps_used, balance) = (self.steps_used()?, self.balance()?);
-        let globals = self.globals()?;
-        let tables = self.tables()?;
         let exports = self.exports.clone();
         let dropped_data = self.dropped(&exports.dropped_data);
         let dropped_elements = self.dropped(&exports.dropped_elements);
@@ -64,13 +75,15 @@ impl Tasklet {
             parent: this.parent,
             steps_used,
             balance,
-            status: status(&this.status),
-            entry: this.entry.clone(),
-            pending: this.queue.iter().cloned().collect(),
+            status,
+            entry,
+            pending,
             frames,
-            memories: this.memory_states()?,
+            memories: this.memory_states(&image),
             globals,
             tables,
+            objects: references.objects,
+            exceptions: references.exceptions,
             dropped_data,
             dropped_elements,
             host,
@@ -93,19 +106,58 @@ impl Tasklet {
         Ok(digest)
     }
 
-    fn frame(&mut self, raw: &RawFrame) -> Result<Frame, Error> {
-        let values = read(&mut self.store, raw)?;
-        let point = &self.module.metadata().points[raw.point as usize];
+    fn entry(&mut self, references: &mut References) -> Result<snapshot::Entry, Error> {
+        let Started { export, args } = &self.entry;
+        let place = || format!("`{export}`, argument");
+        let args = references.values(&mut self.store, args, &place)?;
+        Ok(snapshot::Entry { export: export.clone(), args })
+    }
+
+    fn written_status(&mut self, references: &mut References) -> Result<snapshot::Status, Error> {
+        Ok(match &self.status {
+            Status::Paused(reason) => snapshot::Status::Paused { reason: *reason },
+            Status::Finished(results) => snapshot::Status::Finished {
+                results: references.values(&mut self.store, results, &|| "result".to_string())?,
+            },
+            Status::Exited(code) => snapshot::Status::Exited { code: *code },
+            Status::Trapped(trap) => snapshot::Status::Trapped {
+                message: trap.message.clone(),
+                backtrace: (trap.backtrace.iter())
+                    .map(|frame| TrapFrame { function: frame.function, offset: frame.offset })
+                    .collect(),
+            },
+        })
+    }
+
+    /// Outermost first.
+    fn frames(&mut self, references: &mut References) -> Result<Vec<Frame>, Error> {
+        let raw = walk(&mut self.store)?;
+        raw.iter().rev().map(|frame| self.frame(frame, references)).collect()
+    }
+
+    fn frame(&mut self, raw: &RawFrame, references: &mut References) -> Result<Frame, Error> {
+        let mut values = read(&mut self.store, raw)?;
+        // Locals come before operands.
+        values.sort_by_key(|(place, _)| *place);
+        let metadata = self.module.metadata();
+        let point = &metadata.points[raw.point as usize];
+        let frame = || TrapFrameView::of(metadata, point.function, None);
         let mut locals = Vec::new();
         let mut operands = Vec::new();
         for (place, value) in values {
             match place {
-                Place::Local(index) => locals.push((index, value)),
-                Place::Operand(index) => operands.push((index, value)),
+                Place::Local(index) => {
+                    let place = || format!("local {index} of {}", frame());
+                    let value = references.value(&mut self.store, &value, &place)?;
+                    locals.push((index, value));
+                }
+                Place::Operand(index) => {
+                    let place = || format!("operand {index} of {}", frame());
+                    let value = references.value(&mut self.store, &value, &place)?;
+                    operands.push((index, value));
+                }
             }
         }
-        locals.sort_by_key(|(index, _)| *index);
-        operands.sort_by_key(|(index, _)| *index);
         if !(0u32..).zip(&operands).all(|(at, (index, _))| at == *index) {
             return Err(Error::internal(format!("operands are missing at {:#x}", point.offset)));
         }
@@ -113,38 +165,85 @@ impl Tasklet {
         Ok(Frame { function: point.function, at: position(point), locals, operands })
     }
 
-    fn globals(&mut self) -> Result<Vec<(u32, Value)>, Error> {
+    fn pending(&mut self, references: &mut References) -> Result<Vec<PendingCall>, Error> {
+        let mut pending = Vec::with_capacity(self.queue.len());
+        for call in &self.queue {
+            let function = call.function;
+            let place = || format!("a pending call of function {function}, argument");
+            let args = references.values(&mut self.store, &call.args, &place)?;
+            pending.push(PendingCall { function, args });
+        }
+        Ok(pending)
+    }
+
+    fn globals(&mut self, references: &mut References) -> Result<Vec<(u32, Value)>, Error> {
         let exports = self.exports.clone();
         let mut globals = Vec::with_capacity(exports.globals.len());
-        for (position, global) in exports.globals.iter().enumerate() {
-            let wasm = global.get(&mut self.store);
-            let value = value::from_wasm(&mut self.store, &wasm)?;
-            globals.push((self.module.metadata().globals[position].index, value));
+        for (global, info) in exports.globals.iter().zip(&self.module.metadata().globals) {
+            let mut scope = RootScope::new(&mut self.store);
+            let value = global.get(&mut scope);
+            let value = value::from_wasm(&mut scope, &value)?;
+            let place = || format!("global {}", info.index);
+            globals.push((info.index, references.value(&mut scope, &value, &place)?));
         }
         Ok(globals)
     }
 
-    fn tables(&mut self) -> Result<Vec<TableState>, Error> {
+    /// What memories and tables began with.
+    fn image(&mut self) -> Result<Arc<Image>, Error> {
+        if let Some(image) = &self.store.data().image {
+            return Ok(image.clone());
+        }
+        let exports = self.exports.clone();
+        let infos = self.module.metadata().globals.iter().zip(&exports.globals);
+        let values: Vec<Val> = infos
+            .filter(|(info, _)| info.import.is_some())
+            .filter_map(|(info, global)| match value::null_of(info.ty) {
+                // Neither memories nor tables of functions depend on what these were.
+                Some(null) => Some(null.into()),
+                None => Some(global.get(&mut self.store)),
+            })
+            .collect();
+        let image = self.module.image(&values)?;
+        self.store.data_mut().image = Some(image.clone());
+        Ok(image)
+    }
+
+    fn tables(
+        &mut self,
+        references: &mut References,
+        image: &Image,
+    ) -> Result<Vec<TableState>, Error> {
         let exports = self.exports.clone();
         let module = self.module.clone();
         let map = self.store.function_map();
+        let infos = &module.metadata().tables;
         let mut tables = Vec::with_capacity(exports.tables.len());
-        for (position, table) in exports.tables.iter().enumerate() {
+        for (position, (table, info)) in exports.tables.iter().zip(infos).enumerate() {
             let size = table.size(&self.store);
-            let initial = &module.image()?.tables[position];
+            let initial = &image.tables[position];
+            let kind = RefType::of(info.element);
+            let kind = kind.ok_or_else(|| Error::internal("a table that cannot be written"))?;
             let mut runs = TableRuns::default();
             for element in 0..size {
-                let Some(Ref::Func(function)) = table.get(&mut self.store, element) else {
-                    return Err(Error::internal("a table that holds no functions"));
+                let mut scope = RootScope::new(&mut self.store);
+                let reference = table.get(&mut scope, element);
+                let reference = reference.ok_or_else(|| Error::internal("a table has shrunk"))?;
+                let now = match reference {
+                    Ref::Func(function) => map.index(&mut scope, function)?,
+                    reference if reference.is_null() => None,
+                    reference => {
+                        let value = value::from_wasm(&mut scope, &reference.into())?;
+                        let place = || format!("element {element} of table {}", info.index);
+                        index(references.value(&mut scope, &value, &place)?)
+                    }
                 };
-                let function = map.index(&mut self.store, function)?;
                 let before = initial.get(element as usize).copied().flatten();
-                if function != before {
-                    runs.add(element, function);
+                if now != before {
+                    runs.add(element, now);
                 }
             }
-            let index = module.metadata().tables[position].index;
-            tables.push(TableState { index, size, runs: runs.done });
+            tables.push(TableState { index: info.index, element: kind, size, runs: runs.done });
         }
         Ok(tables)
     }
@@ -168,17 +267,16 @@ impl Tasklet {
         Ok(vec![(WASI_NAMESPACE.to_string(), value)])
     }
 
-    fn memory_states(&self) -> Result<Vec<MemoryState<'_>>, Error> {
+    fn memory_states(&self, image: &Image) -> Vec<MemoryState<'_>> {
         let infos = &self.module.metadata().memories;
-        let images = &self.module.image()?.memories;
-        let states = self.exports.memories.iter().zip(infos).zip(images);
-        Ok(states
+        let states = self.exports.memories.iter().zip(infos).zip(&image.memories);
+        states
             .map(|((memory, info), image)| MemoryState {
                 index: info.index,
                 pages: memory.size(&self.store),
                 runs: diff_pages(memory.data(&self.store), |page| image.page(page)),
             })
-            .collect())
+            .collect()
     }
 }
 
@@ -189,12 +287,12 @@ struct TableRuns {
 }
 
 impl TableRuns {
-    fn add(&mut self, element: u64, function: Option<u32>) {
+    fn add(&mut self, element: u64, index: Option<u32>) {
         match self.done.last_mut() {
-            Some(run) if run.first + run.functions.len() as u64 == element => {
-                run.functions.push(function);
+            Some(run) if run.first + run.elements.len() as u64 == element => {
+                run.elements.push(index);
             }
-            _ => self.done.push(TableRun { first: element, functions: vec![function] }),
+            _ => self.done.push(TableRun { first: element, elements: vec![index] }),
         }
     }
 }
@@ -208,16 +306,10 @@ fn position(point: &Point) -> Position {
     }
 }
 
-fn status(status: &Status) -> snapshot::Status {
-    match status {
-        Status::Paused(reason) => snapshot::Status::Paused { reason: *reason },
-        Status::Finished(results) => snapshot::Status::Finished { results: results.clone() },
-        Status::Exited(code) => snapshot::Status::Exited { code: *code },
-        Status::Trapped(trap) => snapshot::Status::Trapped {
-            message: trap.message.clone(),
-            backtrace: (trap.backtrace.iter())
-                .map(|frame| TrapFrame { function: frame.function, offset: frame.offset })
-                .collect(),
-        },
+/// What a reference refers to.
+fn index(value: Value) -> Option<u32> {
+    match value {
+        Value::FuncRef(index) | Value::ExternRef(index) | Value::ExnRef(index) => index,
+        _ => None,
     }
 }

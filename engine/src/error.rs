@@ -89,6 +89,27 @@ pub enum Error {
         /// The type the host provides.
         provided: String,
     },
+    /// The guest holds an object of the host's that cannot be written down.
+    #[error(
+        "cannot write down the object of type `{type_name}` in {place}; give the host a codec for \
+         it with `HostBuilder::codec`"
+    )]
+    NoCodec {
+        /// Its Rust type.
+        type_name: &'static str,
+        /// Where the guest holds it.
+        place: String,
+    },
+    /// A codec has refused to write an object down.
+    #[error("cannot write down the object in {place}: codec `{codec}`: {message}")]
+    Codec {
+        /// The codec's name.
+        codec: String,
+        /// Where the guest holds the object.
+        place: String,
+        /// What the codec says.
+        message: String,
+    },
     /// A snapshot was asked for while a host import was on the native stack.
     #[error(
         "cannot take a snapshot inside the host import `{import}`: it has to return first, then \
@@ -182,6 +203,7 @@ impl Error {
                 }
                 _ => ErrorKind::Module,
             },
+            Error::Codec { .. } => ErrorKind::Host,
             Error::Compile(_) | Error::Instantiate(_) => ErrorKind::Module,
             Error::Configure(_) => ErrorKind::Host,
             Error::Wasi(error) => wasi_kind(error),
@@ -198,7 +220,7 @@ impl Error {
             Error::UnknownImport { .. } | Error::ImportType { .. } => ErrorKind::Import,
             Error::InsideHostImport { .. } => ErrorKind::InsideHostImport,
             Error::Io { .. } | Error::Write(_) => ErrorKind::Io,
-            Error::Unsupported { .. } => ErrorKind::Unsupported,
+            Error::Unsupported { .. } | Error::NoCodec { .. } => ErrorKind::Unsupported,
             Error::Limit { .. } => ErrorKind::Limit,
             Error::Internal { .. } => ErrorKind::Internal,
         }

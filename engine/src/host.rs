@@ -1,27 +1,35 @@
 //! What a tasklet's host provides: WASI, functions of the embedder's own, limits.
 
+mod codec;
 mod ctx;
 mod link;
+mod state;
 mod wasi_glue;
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use tasklet_instrumenter::{FunctionType, ValType};
 
+pub(crate) use codec::Codecs;
 pub use ctx::HostCtx;
 pub(crate) use link::link;
+pub(crate) use state::{check_adopted, given_globals, make_globals, written_globals};
 pub(crate) use wasi_glue::{NAMESPACE as WASI_NAMESPACE, WasiSetup, resume_wasi};
 
 use crate::limits::Limits;
-use crate::value::Value;
+use crate::value::{Exception, Value};
 
 /// Everything one tasklet is given. Made by [`Host::builder`], used up by
 /// [`Tasklet::spawn`](crate::Tasklet::spawn) or [`Tasklet::load`](crate::Tasklet::load).
 pub struct Host {
     pub(crate) functions: HashMap<(String, String), HostFunction>,
+    pub(crate) globals: HashMap<(String, String), Value>,
+    /// Imported memories, tables and tags that the tasklet may have as its own.
+    pub(crate) adopted: HashSet<(String, String)>,
+    pub(crate) codecs: Codecs,
     pub(crate) wasi: Option<WasiSetup>,
     pub(crate) limits: Limits,
     pub(crate) user: Box<dyn Any + Send + Sync>,
@@ -48,6 +56,9 @@ impl Host {
     pub fn empty() -> Host {
         Host {
             functions: HashMap::new(),
+            globals: HashMap::new(),
+            adopted: HashSet::new(),
+            codecs: Codecs::default(),
             wasi: None,
             limits: Limits::default(),
             user: Box::new(()),
@@ -61,6 +72,9 @@ impl fmt::Debug for Host {
         functions.sort();
         f.debug_struct("Host")
             .field("functions", &functions)
+            .field("globals", &self.globals)
+            .field("adopted", &self.adopted)
+            .field("codecs", &self.codecs.names())
             .field("wasi", &self.wasi.is_some())
             .field("limits", &self.limits)
             .finish_non_exhaustive()
@@ -76,7 +90,8 @@ pub struct HostBuilder {
 impl HostBuilder {
     /// Provides an *immediate* import: it returns before anything else happens, and while it runs
     /// the tasklet cannot be snapshotted. It may call back into the guest through [`HostCtx`]. An
-    /// error it returns ends the guest with a trap.
+    /// error it returns ends the guest with a trap, unless it is an exception: see
+    /// [`HostCtx::throw`].
     pub fn func<F>(
         mut self,
         module: &str,
@@ -112,16 +127,28 @@ impl HostBuilder {
     }
 }
 
-/// Why a host import failed.
+/// Why a host import failed, or the exception that it throws.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct HostError {
     message: String,
+    thrown: Option<Exception>,
 }
 
 impl HostError {
     /// An error with that message, which becomes part of the guest's trap.
     pub fn new(message: impl Into<String>) -> HostError {
-        HostError { message: message.into() }
+        HostError { message: message.into(), thrown: None }
+    }
+
+    /// An error that is an exception of the guest's, which is thrown on.
+    pub(crate) fn thrown(message: String, exception: Exception) -> HostError {
+        HostError { message, thrown: Some(exception) }
+    }
+
+    /// The exception that a callback has thrown, or that the import is about to throw: an import
+    /// that returns this error throws it into the guest, which can catch it.
+    pub fn exception(&self) -> Option<&Exception> {
+        self.thrown.as_ref()
     }
 }

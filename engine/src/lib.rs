@@ -25,6 +25,7 @@ mod cache_dir;
 mod capture;
 mod engine;
 mod error;
+mod exception;
 mod host;
 mod limits;
 mod module;
@@ -46,10 +47,11 @@ pub use error::{Error, ErrorKind};
 pub use host::{Host, HostBuilder, HostCtx, HostError};
 pub use limits::Limits;
 pub use module::{Module, ModuleCache};
-pub use snapshot::{Digest, PauseReason, Snapshot, Value};
+pub use snapshot::{Digest, PauseReason, Snapshot};
 pub use tasklet::{Entry, FrameView, Outcome, Status, Tasklet, TaskletHandle};
 pub use tasklet_instrumenter::{FunctionType, Metadata, Place, PointKind, ValType};
 pub use trap::{BACKTRACE_LINES_MAX, Trap, TrapFrame, TrapKind};
+pub use value::{Exception, HostObject, Value};
 
 /// The README's Rust is compiled with the tests.
 #[cfg(doctest)]

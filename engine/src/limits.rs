@@ -6,9 +6,9 @@ use wasmtime::ResourceLimiter;
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest size of a memory in bytes; growing past it gives the guest -1. Default 4 GiB.
+    /// Largest size of each memory in bytes; growing past it gives the guest -1. Default 4 GiB.
     pub memory_bytes: u64,
-    /// Most elements of a table; growing past it gives the guest -1. Default 16,777,216.
+    /// Most elements of each table; growing past it gives the guest -1. Default 16,777,216.
     pub table_elements: u64,
     /// How deep calls may be nested, in bytes of their frames: 16 and the values that are live
     /// across the call, 64 for a reference. A guest that goes deeper ends with a trap, at a place
@@ -28,6 +28,10 @@ pub(crate) const CALLBACK_STEPS_MAX: u32 = 1 << 30;
 /// The frame memory is 1 GiB. Beyond this it has to hold the 64 MiB by which the depth can be
 /// exceeded before that is noticed, and twice what can be spilled in one go, at most 128 MiB.
 pub(crate) const STACK_BYTES_MAX: u64 = 640 << 20;
+
+/// Most tags of a module. Each exception in a snapshot is compared with them one by one, since
+/// wasmtime gives tags no number.
+pub(crate) const TAGS_MAX: usize = 1000;
 
 impl Default for Limits {
     fn default() -> Limits {

@@ -5,13 +5,14 @@ mod image;
 
 use std::sync::{Arc, OnceLock};
 
-use tasklet_instrumenter::{self as instrumenter, FunctionType, Metadata};
+use tasklet_instrumenter::{self as instrumenter, FunctionType, Metadata, ValType};
 
 pub use cache::ModuleCache;
 pub(crate) use image::Image;
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::limits::TAGS_MAX;
 use crate::pace::Pace;
 use crate::snapshot::{Digest, Snapshot};
 
@@ -28,7 +29,7 @@ struct Inner {
     metadata: Arc<Metadata>,
     pace: Pace,
     compiled: wasmtime::Module,
-    image: OnceLock<Image>,
+    image: OnceLock<Arc<Image>>,
 }
 
 impl Module {
@@ -55,6 +56,7 @@ impl Module {
         if hash != Digest::of(original) {
             return Err(Error::internal("the metadata is that of another module"));
         }
+        supported(&metadata)?;
         let compiled = wasmtime::Module::new(engine.wasmtime(), instrumented)
             .map_err(|error| Error::Compile(error.into_boxed_dyn_error()))?;
         let inner = Inner {
@@ -131,14 +133,18 @@ impl Module {
         &self.inner.compiled
     }
 
-    /// The state before anything ran, made when first needed.
-    pub(crate) fn image(&self) -> Result<&Image, Error> {
+    /// The state before anything ran, given the values of imported globals in the module's order;
+    /// made when first needed, and kept if no values are given.
+    pub(crate) fn image(&self, globals: &[wasmtime::Val]) -> Result<Arc<Image>, Error> {
+        if !globals.is_empty() {
+            return Image::make(self, globals).map(Arc::new);
+        }
         if let Some(image) = self.inner.image.get() {
-            return Ok(image);
+            return Ok(image.clone());
         }
         // Two threads may both make one; they are equal.
-        let image = Image::make(self)?;
-        Ok(self.inner.image.get_or_init(|| image))
+        let image = Arc::new(Image::make(self, globals)?);
+        Ok(self.inner.image.get_or_init(|| image).clone())
     }
 }
 
@@ -146,6 +152,25 @@ impl std::fmt::Debug for Module {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Module").field("hash", &self.hash()).finish_non_exhaustive()
     }
+}
+
+/// Whether the engine can carry all of a module's state over a pause.
+fn supported(metadata: &Metadata) -> Result<(), Error> {
+    let values = metadata.types.iter().flat_map(|ty| ty.params.iter().chain(&ty.results));
+    let fields = metadata.points.iter().flat_map(|point| &point.fields).map(|field| &field.ty);
+    let globals = metadata.globals.iter().map(|info| &info.ty);
+    let tables = metadata.tables.iter().map(|info| &info.element);
+    let tags = metadata.tags.iter().flat_map(|info| &info.params);
+    let mut all = values.chain(fields).chain(globals).chain(tables).chain(tags);
+    if all.any(|ty| *ty == ValType::AnyRef) {
+        let what = "references of the `any` hierarchy: compile the program without garbage \
+                    collection";
+        return Err(Error::Unsupported { what: what.into() });
+    }
+    if metadata.tags.len() > TAGS_MAX {
+        return Err(Error::limit(format!("{} tags, at most {TAGS_MAX}", metadata.tags.len())));
+    }
+    Ok(())
 }
 
 /// The instrumented module, from the cache if a sound copy is there.

@@ -4,20 +4,23 @@
 //! snapshot can do is what the guest could do to itself.
 
 mod check;
+mod references;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use wasmtime::{Global, Ref, Store, TypedFunc};
+use wasmtime::{Global, RootScope, TypedFunc};
 
 use self::check::Checked;
+use self::references::References;
 use crate::error::Error;
-use crate::host::Host;
+use crate::host::{Host, written_globals};
 use crate::module::Module;
-use crate::snapshot::{self, Digest, PAGE_BYTES, PageData, Snapshot, TableState, Value};
-use crate::state::{Context, Exports, State};
-use crate::tasklet::{Status, Tasklet, grow_for, instantiate, push_frame};
+use crate::snapshot::{self, Digest, PAGE_BYTES, PageData, RefType, Snapshot, TableState};
+use crate::state::{Context, Exports};
+use crate::tasklet::{PendingCall, Started, Status, Tasklet, grow_for, instantiate, push_frame};
 use crate::trap::{Trap, TrapFrame, TrapKind};
-use crate::value;
+use crate::value::{self, Value};
 
 impl Tasklet {
     /// Makes a tasklet that goes on where the snapshot's stood. `digest` is the snapshot's own, as
@@ -34,22 +37,38 @@ impl Tasklet {
         host: Host,
     ) -> Result<Tasklet, Error> {
         let checked = check::check(module, snapshot, &host.limits)?;
-        let Host { functions, wasi, limits, user } = host;
-        let wasi = crate::host::resume_wasi(wasi, &snapshot.host)?;
-        let (mut store, exports) = instantiate(module, &functions, wasi, limits, user)?;
-        memories(&mut store, &exports, snapshot)?;
-        globals(&mut store, &exports, &snapshot.globals)?;
-        tables(&mut store, &exports, &snapshot.tables)?;
-        drop_segments(&mut store, &exports, snapshot)?;
-        frames(&mut store, snapshot, &checked)?;
+        let mut host = host;
+        let wasi = crate::host::resume_wasi(host.wasi.take(), &snapshot.host)?;
+        let objects = host.codecs.decode_all(&snapshot.objects)?;
+        let globals = written_globals(&host, module.metadata(), snapshot, &objects)?;
+        let (mut store, exports) = instantiate(module, host, wasi, &globals)?;
+        // Whatever is referred to from here on is kept alive until the tasklet holds it itself.
+        let mut scope = RootScope::new(&mut store);
+        let mut references = References::make(&mut scope, objects, &snapshot.exceptions)?;
+        memories(&mut scope, &exports, snapshot)?;
+        self::globals(&mut scope, module, &exports, snapshot, &mut references)?;
+        tables(&mut scope, &exports, &snapshot.tables, &mut references)?;
+        drop_segments(&mut scope, &exports, snapshot)?;
+        frames(&mut scope, snapshot, &checked, &mut references)?;
+        let entry = Started {
+            export: snapshot.entry.export.clone(),
+            args: references.values(&mut scope, &snapshot.entry.args)?,
+        };
+        let mut queue = VecDeque::with_capacity(snapshot.pending.len());
+        for call in &snapshot.pending {
+            let args = references.values(&mut scope, &call.args)?;
+            queue.push_back(PendingCall { function: call.function, args });
+        }
+        let status = status(&mut scope, module, &snapshot.status, &mut references)?;
+        drop(scope);
         Ok(Tasklet {
             module: module.clone(),
             store,
             exports,
-            entry: snapshot.entry.clone(),
-            queue: snapshot.pending.iter().cloned().collect(),
+            entry,
+            queue,
             current: checked.current,
-            status: status(module, &snapshot.status),
+            status,
             waiting: None,
             charged: checked.charged,
             fuel: checked.fuel,
@@ -60,7 +79,7 @@ impl Tasklet {
 }
 
 fn memories(
-    store: &mut Store<State>,
+    store: &mut impl Context,
     exports: &Exports,
     snapshot: &Snapshot<'_>,
 ) -> Result<(), Error> {
@@ -85,12 +104,20 @@ fn memories(
 }
 
 fn globals(
-    store: &mut Store<State>,
+    store: &mut impl Context,
+    module: &Module,
     exports: &Exports,
-    values: &[(u32, Value)],
+    snapshot: &Snapshot<'_>,
+    references: &mut References,
 ) -> Result<(), Error> {
-    for (global, &(index, value)) in exports.globals.iter().zip(values) {
-        let value = value::to_wasm(store, value)?;
+    let infos = &module.metadata().globals;
+    for ((global, info), (index, value)) in exports.globals.iter().zip(infos).zip(&snapshot.globals)
+    {
+        if !info.mutable {
+            // It was made with this value.
+            continue;
+        }
+        let value = references.val(store, value)?;
         // A typed reference takes only functions of its type.
         global
             .set(&mut *store, value)
@@ -99,18 +126,30 @@ fn globals(
     Ok(())
 }
 
-fn tables(store: &mut Store<State>, exports: &Exports, states: &[TableState]) -> Result<(), Error> {
+fn tables(
+    store: &mut impl Context,
+    exports: &Exports,
+    states: &[TableState],
+    references: &mut References,
+) -> Result<(), Error> {
     for (table, state) in exports.tables.iter().zip(states) {
         let refused =
             |error: wasmtime::Error| Error::snapshot(format!("table {}: {error}", state.index));
-        let grown = state.size.saturating_sub(table.size(&*store));
+        let null = value::null_of(state.element.ty());
+        let null = null.ok_or_else(|| Error::internal("a table of no references"))?;
+        let size = table.size(&*store);
+        if state.element != RefType::Func {
+            // What it began with is not what it is compared with.
+            table.fill(&mut *store, 0, null.clone(), size).map_err(refused)?;
+        }
+        let grown = state.size.saturating_sub(size);
         if grown > 0 {
-            table.grow(&mut *store, grown, Ref::Func(None)).map_err(refused)?;
+            table.grow(&mut *store, grown, null).map_err(refused)?;
         }
         for run in &state.runs {
-            for (element, &function) in (run.first..).zip(&run.functions) {
-                let function = function.map(|index| store.function(index)).transpose()?;
-                table.set(&mut *store, element, Ref::Func(function)).map_err(refused)?;
+            for (element, &index) in (run.first..).zip(&run.elements) {
+                let value = references.val(store, &state.element.value(index))?;
+                table.set(&mut *store, element, value::reference_of(value)?).map_err(refused)?;
             }
         }
     }
@@ -118,7 +157,7 @@ fn tables(store: &mut Store<State>, exports: &Exports, states: &[TableState]) ->
 }
 
 fn drop_segments(
-    store: &mut Store<State>,
+    store: &mut impl Context,
     exports: &Arc<Exports>,
     snapshot: &Snapshot<'_>,
 ) -> Result<(), Error> {
@@ -129,7 +168,7 @@ fn drop_segments(
 }
 
 fn drop_each(
-    store: &mut Store<State>,
+    store: &mut impl Context,
     (drop, bitmap): (&Option<TypedFunc<i32, ()>>, &[Global]),
     indices: &[u32],
 ) -> Result<(), Error> {
@@ -146,24 +185,33 @@ fn drop_each(
 }
 
 fn frames(
-    store: &mut Store<State>,
+    store: &mut impl Context,
     snapshot: &Snapshot<'_>,
     checked: &Checked,
+    references: &mut References,
 ) -> Result<(), Error> {
     grow_for(store, checked.frame_bytes, checked.references)?;
     for (frame, &point) in snapshot.frames.iter().zip(&checked.points) {
-        push_frame(store, point, |field| {
+        push_frame(store, point, |store, field| match check::find(frame, field.place) {
+            Some(value) => references.val(store, &value),
             // A local that the writer found dead is dead: any value will do.
-            check::find(frame, field.place).unwrap_or(Value::zero(field.ty))
+            None => value::to_wasm(store, &Value::zero(field.ty)),
         })?;
     }
     Ok(())
 }
 
-fn status(module: &Module, status: &snapshot::Status) -> Status {
-    match status {
+fn status(
+    store: &mut impl Context,
+    module: &Module,
+    status: &snapshot::Status,
+    references: &mut References,
+) -> Result<Status, Error> {
+    Ok(match status {
         snapshot::Status::Paused { reason } => Status::Paused(*reason),
-        snapshot::Status::Finished { results } => Status::Finished(results.clone()),
+        snapshot::Status::Finished { results } => {
+            Status::Finished(references.values(store, results)?)
+        }
         snapshot::Status::Exited { code } => Status::Exited(*code),
         snapshot::Status::Trapped { message, backtrace } => Status::Trapped(Trap {
             kind: TrapKind::of_message(message),
@@ -172,5 +220,5 @@ fn status(module: &Module, status: &snapshot::Status) -> Status {
                 .map(|line| TrapFrame::of(module.metadata(), line.function, line.offset))
                 .collect(),
         }),
-    }
+    })
 }

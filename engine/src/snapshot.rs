@@ -1,4 +1,4 @@
-//! The snapshot file format, version 1: a paused or ended tasklet as deterministic CBOR.
+//! The snapshot file format, version 2: a paused or ended tasklet as deterministic CBOR.
 //!
 //! A snapshot speaks of the *original* module only (function indices, byte
 //! offsets, local indices), never of what the instrumenter made of it, so it
@@ -32,6 +32,7 @@ mod host;
 mod limits;
 mod pages;
 mod reader;
+mod references;
 mod rules;
 mod source;
 mod tables;
@@ -46,8 +47,14 @@ pub use error::{Error, ErrorKind};
 pub use header::Header;
 pub use limits::Limits;
 
-/// The version this build writes, and the only one it reads.
-pub const VERSION: u64 = 1;
+/// The version this build writes. It reads all from 1 on.
+pub const VERSION: u64 = 2;
+
+/// The version that the first bytes of a snapshot are of, if they are enough to tell: 22 are.
+pub fn version(start: &[u8]) -> Option<u64> {
+    let mut input = start;
+    decode::version(&mut input).ok()
+}
 
 /// The format's name, the first element of every snapshot of every version.
 pub const FORMAT: &str = "tasklet-snapshot";
@@ -116,12 +123,17 @@ pub struct Snapshot<'a> {
     pub pending: Vec<PendingCall>,
     /// The continuation, outermost frame first.
     pub frames: Vec<Frame>,
-    /// Defined memories, ascending by index.
+    /// Memories, ascending by index.
     pub memories: Vec<MemoryState<'a>>,
-    /// Defined mutable globals, ascending by index in the original's global index space.
+    /// Globals that are mutable or imported, ascending by index in the original's global index
+    /// space.
     pub globals: Vec<(u32, Value)>,
-    /// Defined tables, ascending by index.
+    /// Tables, ascending by index.
     pub tables: Vec<TableState>,
+    /// The host's objects, each once, in the order in which the values of this snapshot meet them.
+    pub objects: Vec<Object>,
+    /// The exceptions that values refer to, each once; behind those that its payload holds.
+    pub exceptions: Vec<Exception>,
     /// Indices of dropped passive data segments, ascending.
     pub dropped_data: Vec<u32>,
     /// Indices of dropped passive element segments, ascending.
@@ -305,6 +317,50 @@ pub enum Value {
     V128(u128),
     /// A function by its original index, or null.
     FuncRef(Option<u32>),
+    /// An object of the host's by its place in [`Snapshot::objects`], or null.
+    ExternRef(Option<u32>),
+    /// An exception by its place in [`Snapshot::exceptions`], or null.
+    ExnRef(Option<u32>),
+}
+
+/// The kinds of references that a table can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefType {
+    /// Functions.
+    Func,
+    /// Objects of the host's.
+    Extern,
+    /// Exceptions.
+    Exn,
+}
+
+impl RefType {
+    /// The reference of that kind with that index, or null.
+    pub fn value(self, index: Option<u32>) -> Value {
+        match self {
+            RefType::Func => Value::FuncRef(index),
+            RefType::Extern => Value::ExternRef(index),
+            RefType::Exn => Value::ExnRef(index),
+        }
+    }
+}
+
+/// An object of the host's, as the codec of that name has written it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// The codec's name.
+    pub codec: String,
+    /// What the codec made of the object.
+    pub bytes: Vec<u8>,
+}
+
+/// An exception that a value refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exception {
+    /// Index in the original's tag index space.
+    pub tag: u32,
+    /// Its payload. What it holds of exceptions has lower numbers.
+    pub fields: Vec<Value>,
 }
 
 /// A memory as it differs from the module's initial image.
@@ -338,11 +394,14 @@ pub enum PageData<'a> {
     Bytes(Cow<'a, [u8]>),
 }
 
-/// A table of functions as it differs from its initial contents.
+/// A table as it differs from its initial contents. Those of a table that holds no functions count
+/// as null.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableState {
     /// Index in the original's table index space.
     pub index: u32,
+    /// What its elements are.
+    pub element: RefType,
     /// Current size in elements.
     pub size: u64,
     /// The elements that differ, ascending, as few runs as possible.
@@ -354,6 +413,6 @@ pub struct TableState {
 pub struct TableRun {
     /// Index of the first element.
     pub first: u64,
-    /// Original function indices or null, at least one.
-    pub functions: Vec<Option<u32>>,
+    /// The references' indices or null, at least one.
+    pub elements: Vec<Option<u32>>,
 }

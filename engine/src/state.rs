@@ -3,13 +3,15 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use tasklet_instrumenter::{Metadata, abi};
-use wasmtime::{AsContextMut, Func, Global, Instance, Memory, Ref, Table, TypedFunc, Val};
+use tasklet_instrumenter::{Metadata, ValType, abi};
+use wasmtime::{AsContextMut, Func, Global, Instance, Memory, Ref, Table, Tag, TypedFunc, Val};
 
 use crate::error::Error;
+use crate::host::Codecs;
 use crate::limits::Limiter;
+use crate::module::Image;
 use crate::tasklet::Shared;
-use crate::value::FunctionMap;
+use crate::value::{FunctionMap, type_name};
 use crate::wasi::{Wait, Wasi};
 
 /// The data of a tasklet's store.
@@ -20,6 +22,9 @@ pub(crate) struct State {
     pub(crate) exports: Option<Arc<Exports>>,
     pub(crate) functions: Option<Arc<FunctionMap>>,
     pub(crate) wasi: Option<Wasi>,
+    pub(crate) codecs: Arc<Codecs>,
+    /// What memories and tables began with, once it is known.
+    pub(crate) image: Option<Arc<Image>>,
     pub(crate) user: Box<dyn Any + Send + Sync>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) meter: Meter,
@@ -59,26 +64,37 @@ pub(crate) struct Exports {
     pub(crate) sp: Global,
     pub(crate) ref_sp: Global,
     pub(crate) frames: Memory,
-    pub(crate) refs: Table,
+    /// Those that the module needs.
+    shadow_tables: Vec<(ValType, Table)>,
     pub(crate) functions: Table,
     pub(crate) run: TypedFunc<(), i32>,
     pub(crate) drop_data: Option<TypedFunc<i32, ()>>,
     pub(crate) drop_elements: Option<TypedFunc<i32, ()>>,
-    /// In the order of the metadata, as are the next two.
+    /// In the order of the metadata, as are the next three.
     pub(crate) memories: Vec<Memory>,
     pub(crate) globals: Vec<Global>,
     pub(crate) tables: Vec<Table>,
+    pub(crate) tags: Vec<Tag>,
     pub(crate) dropped_data: Vec<Global>,
     pub(crate) dropped_elements: Vec<Global>,
     /// The memory host imports read and write: the export `memory`, else the first.
     pub(crate) guest: Option<Memory>,
 }
 
+/// The names of the shadow tables, and what they hold.
+const SHADOW_TABLES: &[(ValType, &str)] = &[
+    (ValType::FuncRef, abi::REFS),
+    (ValType::ExternRef, abi::REFS_EXTERN),
+    (ValType::ExnRef, abi::REFS_EXN),
+];
+
 impl Exports {
+    /// `imported` are the globals that the instance was given, in the module's order.
     pub(crate) fn find<T: 'static>(
         mut store: impl AsContextMut<Data = T>,
         instance: &Instance,
         metadata: &Metadata,
+        imported: &[Global],
     ) -> Result<Exports, Error> {
         let mut store = store.as_context_mut();
         let missing = |name: &str| Error::internal(format!("no export `{name}`"));
@@ -86,8 +102,12 @@ impl Exports {
             |name: &str| instance.get_global(&mut store, name).ok_or_else(|| missing(name));
         let (fuel, debt) = (global(abi::FUEL)?, global(abi::DEBT)?);
         let (sp, ref_sp) = (global(abi::SP)?, global(abi::REF_SP)?);
+        let mut imported = imported.iter().copied();
         let globals = (metadata.globals.iter())
-            .map(|info| global(&format!("{}{}", abi::GLOBAL, info.index)))
+            .map(|info| {
+                let given = info.import.as_ref().and_then(|_| imported.next());
+                given.map_or_else(|| global(&format!("{}{}", abi::GLOBAL, info.index)), Ok)
+            })
             .collect::<Result<_, _>>()?;
         let mut bitmap = |prefix: &str, segments: u32| {
             (0..segments.div_ceil(64)).map_while(|i| global(&format!("{prefix}{i}")).ok()).collect()
@@ -96,9 +116,18 @@ impl Exports {
         let dropped_elements = bitmap(abi::DROPPED_ELEMENTS, metadata.element_segments);
         let mut table =
             |name: &str| instance.get_table(&mut store, name).ok_or_else(|| missing(name));
-        let (refs, functions) = (table(abi::REFS)?, table(abi::FUNCTIONS)?);
+        let functions = table(abi::FUNCTIONS)?;
         let tables = (metadata.tables.iter())
             .map(|info| table(&format!("{}{}", abi::TABLE, info.index)))
+            .collect::<Result<_, _>>()?;
+        let shadow_tables = (SHADOW_TABLES.iter())
+            .filter_map(|(ty, name)| Some((*ty, instance.get_table(&mut store, name)?)))
+            .collect();
+        let tags = (metadata.tags.iter())
+            .map(|info| {
+                let name = format!("{}{}", abi::TAG, info.index);
+                instance.get_tag(&mut store, &name).ok_or_else(|| missing(&name))
+            })
             .collect::<Result<_, _>>()?;
         let mut memory =
             |name: &str| instance.get_memory(&mut store, name).ok_or_else(|| missing(name));
@@ -116,7 +145,7 @@ impl Exports {
             sp,
             ref_sp,
             frames,
-            refs,
+            shadow_tables,
             functions,
             run,
             drop_data: instance.get_typed_func(&mut store, abi::DROP_DATA).ok(),
@@ -124,10 +153,24 @@ impl Exports {
             memories,
             globals,
             tables,
+            tags,
             dropped_data,
             dropped_elements,
             guest,
         })
+    }
+
+    /// The table for a frame's references of that type.
+    pub(crate) fn shadow_table(&self, ty: ValType) -> Result<Table, Error> {
+        let found = self.shadow_tables.iter().find(|(of, _)| *of == ty);
+        found.map(|(_, table)| *table).ok_or_else(|| {
+            Error::internal(format!("a frame cannot hold a value of type {}", type_name(ty)))
+        })
+    }
+
+    /// All shadow tables, by what they hold. They have one index space.
+    pub(crate) fn shadow_tables(&self) -> &[(ValType, Table)] {
+        &self.shadow_tables
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) use spawn::instantiate;
 
 use crate::error::Error;
 use crate::module::Module;
-use crate::snapshot::{self, Digest, PauseReason, PendingCall};
+use crate::snapshot::{Digest, PauseReason};
 use crate::state::{Exports, State};
 use crate::trap::Trap;
 use crate::value::Value;
@@ -105,7 +105,7 @@ pub struct Tasklet {
     pub(crate) module: Module,
     pub(crate) store: Store<State>,
     pub(crate) exports: Arc<Exports>,
-    pub(crate) entry: snapshot::Entry,
+    pub(crate) entry: Started,
     /// Calls still to be made once no frame is left, in order.
     pub(crate) queue: VecDeque<PendingCall>,
     /// A function with the result types of the call being made.
@@ -120,6 +120,20 @@ pub struct Tasklet {
     /// The count of charged steps at which the run is cut next; see [`Pace`](crate::pace::Pace).
     pub(crate) cut: u64,
     pub(crate) parent: Option<Digest>,
+}
+
+/// What was started: an export, and its arguments.
+#[derive(Debug, Clone)]
+pub(crate) struct Started {
+    pub(crate) export: String,
+    pub(crate) args: Vec<Value>,
+}
+
+/// A function of the original module still to be called.
+#[derive(Debug, Clone)]
+pub(crate) struct PendingCall {
+    pub(crate) function: u32,
+    pub(crate) args: Vec<Value>,
 }
 
 impl Tasklet {

@@ -1,5 +1,7 @@
 //! The engine against the ABI alone, by a module instrumented by hand (`tests/hand.wat`).
 
+mod references;
+
 use std::sync::Mutex;
 
 use tasklet_instrumenter::{
@@ -7,7 +9,7 @@ use tasklet_instrumenter::{
     PointKind, TableInfo, ValType, abi,
 };
 
-use crate::snapshot::{Limits as ReadLimits, Position};
+use crate::snapshot::{Limits as ReadLimits, Position, Value as Written};
 use crate::*;
 
 const CALL_OFFSET: u32 = 90;
@@ -47,10 +49,27 @@ pub(crate) fn metadata(original: &[u8]) -> Metadata {
             index: 0,
             pages: 1,
             pages_max: None,
+            memory64: false,
+            import: None,
             exports: vec!["memory".into()],
         }],
-        globals: vec![GlobalInfo { index: 0, ty: ValType::I64 }],
-        tables: vec![TableInfo { index: 0, elements: 2, elements_max: None }],
+        globals: vec![GlobalInfo {
+            index: 0,
+            ty: ValType::I64,
+            mutable: true,
+            import: None,
+            exports: vec![],
+        }],
+        tables: vec![TableInfo {
+            index: 0,
+            element: ValType::FuncRef,
+            elements: 2,
+            elements_max: None,
+            table64: false,
+            import: None,
+            exports: vec![],
+        }],
+        tags: vec![],
         referenced_functions: vec![1],
         data_segments: 1,
         element_segments: 1,
@@ -336,10 +355,10 @@ fn hostile_snapshots_are_refused() {
     assert_eq!(kind(&|s| s.frames[0].at = Position::Call { offset: CALL_OFFSET }), Some(Invalid));
     assert_eq!(kind(&|s| s.frames[0].function = 7), Some(Invalid));
     assert_eq!(kind(&|s| s.frames[0].function = 0), Some(Incompatible));
-    assert_eq!(kind(&|s| s.frames[0].locals[1].1 = Value::I64(1)), Some(Invalid));
+    assert_eq!(kind(&|s| s.frames[0].locals[1].1 = Written::I64(1)), Some(Invalid));
     assert_eq!(kind(&|s| s.frames[0].locals.reverse()), Some(Invalid));
     assert_eq!(kind(&|s| s.frames[0].locals.truncate(1)), None);
-    assert_eq!(kind(&|s| s.frames[0].operands.push(Value::I32(1))), Some(Invalid));
+    assert_eq!(kind(&|s| s.frames[0].operands.push(Written::I32(1))), Some(Invalid));
     assert_eq!(kind(&|s| s.frames.clear()), Some(Invalid));
     assert_eq!(kind(&|s| s.frames.push(s.frames[0].clone())), Some(Invalid));
     assert_eq!(kind(&|s| s.memories.clear()), Some(Invalid));
@@ -347,10 +366,10 @@ fn hostile_snapshots_are_refused() {
     assert_eq!(kind(&|s| s.memories[0].pages = 1 << 40), Some(Limit));
     assert_eq!(kind(&|s| s.memories[0].runs[0].first = 16), Some(Invalid));
     assert_eq!(kind(&|s| s.memories[0].runs[0].count = u64::MAX), Some(Invalid));
-    assert_eq!(kind(&|s| s.globals[0].1 = Value::I32(1)), Some(Invalid));
+    assert_eq!(kind(&|s| s.globals[0].1 = Written::I32(1)), Some(Invalid));
     assert_eq!(kind(&|s| s.globals.clear()), Some(Invalid));
     assert_eq!(kind(&|s| s.tables[0].size = u64::MAX), Some(Limit));
-    let run = |first, function| snapshot::TableRun { first, functions: vec![Some(function)] };
+    let run = |first, function| snapshot::TableRun { first, elements: vec![Some(function)] };
     assert_eq!(kind(&|s| s.tables[0].runs = vec![run(0, 1)]), None);
     assert_eq!(kind(&|s| s.tables[0].runs = vec![run(0, 0)]), Some(Invalid));
     assert_eq!(kind(&|s| s.tables[0].runs = vec![run(2, 1)]), Some(Invalid));

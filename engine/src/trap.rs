@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use tasklet_instrumenter::Metadata;
-use wasmtime::{ThrownException, WasmBacktrace};
+use wasmtime::{GcHeapOutOfMemory, ThrownException, WasmBacktrace};
 
 use crate::error::Error;
 
@@ -88,6 +88,8 @@ kinds! {
     StackOverflow "call stack exhausted" from StackOverflow: "Calls were nested too deep.",
     OutOfMemory "the host is out of memory" from AllocationTooLarge:
         "The host could not give memory that the tasklet's limits allow.",
+    ReferenceHeap "the heap of references is full":
+        "Exceptions and references to the host's objects that are in use left no room for another.",
     UncaughtException "uncaught exception": "A wasm exception was caught by nobody.",
     CallbackLimit "callback hard limit": "Callbacks of a host import took too many steps.",
     Host "host import": "A host import failed.",
@@ -175,6 +177,8 @@ pub(crate) fn translate(metadata: &Metadata, error: &wasmtime::Error) -> Trap {
     } else if let Some(refused) = error.downcast_ref::<Error>() {
         // A value that could not be handed to an import, or from it.
         (TrapKind::Host, format!("{}: {refused}", TrapKind::Host.text()))
+    } else if error.is::<GcHeapOutOfMemory<()>>() {
+        (TrapKind::ReferenceHeap, TrapKind::ReferenceHeap.text().to_string())
     } else if error.is::<ThrownException>() {
         (TrapKind::UncaughtException, TrapKind::UncaughtException.text().to_string())
     } else {

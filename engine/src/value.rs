@@ -1,14 +1,38 @@
-//! Wasm values between the three worlds they live in: snapshots, wasmtime and text.
+//! Wasm values, and their text.
 
-use std::collections::HashMap;
+mod object;
+mod wasm;
+mod written;
+
 use std::fmt;
 
 use tasklet_instrumenter::ValType;
-use wasmtime::{Ref, Val};
 
-use crate::error::Error;
-pub use crate::snapshot::Value;
-use crate::state::Context;
+pub use object::{Exception, HostObject};
+pub(crate) use wasm::{FunctionMap, from_wasm, heap_full, null_of, reference_of, to_wasm};
+
+/// A WebAssembly value with its type; floats as bits, so that NaN payloads are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A 32-bit integer.
+    I32(i32),
+    /// A 64-bit integer.
+    I64(i64),
+    /// The bits of a 32-bit float.
+    F32(u32),
+    /// The bits of a 64-bit float.
+    F64(u64),
+    /// A vector; lane 0 in the least significant bits.
+    V128(u128),
+    /// A function by its original index, or null.
+    FuncRef(Option<u32>),
+    /// An object of the host's, or null.
+    ExternRef(Option<HostObject>),
+    /// An exception, or null.
+    ExnRef(Option<Exception>),
+    /// The null of the `any` hierarchy, of which there are no other values yet.
+    AnyRef,
+}
 
 impl Value {
     /// Its type.
@@ -20,6 +44,9 @@ impl Value {
             Value::F64(_) => ValType::F64,
             Value::V128(_) => ValType::V128,
             Value::FuncRef(_) => ValType::FuncRef,
+            Value::ExternRef(_) => ValType::ExternRef,
+            Value::ExnRef(_) => ValType::ExnRef,
+            Value::AnyRef => ValType::AnyRef,
         }
     }
 
@@ -32,6 +59,9 @@ impl Value {
             ValType::F64 => Value::F64(0),
             ValType::V128 => Value::V128(0),
             ValType::FuncRef => Value::FuncRef(None),
+            ValType::ExternRef => Value::ExternRef(None),
+            ValType::ExnRef => Value::ExnRef(None),
+            ValType::AnyRef => Value::AnyRef,
         }
     }
 
@@ -59,8 +89,8 @@ impl Value {
                 None => Value::F64(text.parse::<f64>().ok()?.to_bits()),
             },
             ValType::V128 => Value::V128(u128::from_str_radix(text.strip_prefix("0x")?, 16).ok()?),
-            ValType::FuncRef if text == "null" => Value::FuncRef(None),
-            ValType::FuncRef => return None,
+            _ if text == "null" => Value::zero(ty),
+            _ => return None,
         })
     }
 }
@@ -83,16 +113,20 @@ fn parse_integer(text: &str) -> Option<i128> {
 
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
+        match self {
             Value::I32(value) => value.fmt(f),
             Value::I64(value) => value.fmt(f),
-            Value::F32(bits) if f32::from_bits(bits).is_nan() => write!(f, "nan:{bits:#x}"),
-            Value::F32(bits) => f32::from_bits(bits).fmt(f),
-            Value::F64(bits) if f64::from_bits(bits).is_nan() => write!(f, "nan:{bits:#x}"),
-            Value::F64(bits) => f64::from_bits(bits).fmt(f),
+            Value::F32(bits) if f32::from_bits(*bits).is_nan() => write!(f, "nan:{bits:#x}"),
+            Value::F32(bits) => f32::from_bits(*bits).fmt(f),
+            Value::F64(bits) if f64::from_bits(*bits).is_nan() => write!(f, "nan:{bits:#x}"),
+            Value::F64(bits) => f64::from_bits(*bits).fmt(f),
             Value::V128(bits) => write!(f, "{bits:#034x}"),
             Value::FuncRef(Some(index)) => write!(f, "func[{index}]"),
-            Value::FuncRef(None) => f.write_str("null"),
+            Value::ExternRef(Some(object)) => write!(f, "extern[{}]", object.type_name()),
+            Value::ExnRef(Some(_)) => f.write_str("exn"),
+            Value::FuncRef(None) | Value::ExternRef(None) | Value::ExnRef(None) | Value::AnyRef => {
+                f.write_str("null")
+            }
         }
     }
 }
@@ -111,83 +145,13 @@ pub(crate) fn type_name(ty: ValType) -> &'static str {
         ValType::F64 => "f64",
         ValType::V128 => "v128",
         ValType::FuncRef => "funcref",
+        ValType::ExternRef => "externref",
+        ValType::ExnRef => "exnref",
+        ValType::AnyRef => "anyref",
     }
 }
 
 /// Whether the values have these types, in this order.
 pub(crate) fn have_types(values: &[Value], types: &[ValType]) -> bool {
     values.iter().map(Value::ty).eq(types.iter().copied())
-}
-
-/// Which original function a function reference of one store is.
-#[derive(Debug, Default)]
-pub(crate) struct FunctionMap {
-    by_address: HashMap<usize, u32>,
-}
-
-impl FunctionMap {
-    /// Reads a table that lists the functions with these original indices.
-    pub(crate) fn read<T: 'static>(
-        mut store: impl wasmtime::AsContextMut<Data = T>,
-        table: wasmtime::Table,
-        indices: &[u32],
-    ) -> FunctionMap {
-        let mut by_address = HashMap::with_capacity(indices.len());
-        for (element, &index) in (0u64..).zip(indices) {
-            if let Some(Ref::Func(Some(function))) = table.get(&mut store, element) {
-                by_address.insert(function.to_raw(&mut store) as usize, index);
-            }
-        }
-        FunctionMap { by_address }
-    }
-
-    /// The original index of a reference that is or is not null.
-    pub(crate) fn index(
-        &self,
-        store: impl wasmtime::AsContextMut,
-        function: Option<wasmtime::Func>,
-    ) -> Result<Option<u32>, Error> {
-        let Some(function) = function else { return Ok(None) };
-        let address = function.to_raw(store) as usize;
-        match self.by_address.get(&address) {
-            Some(&index) => Ok(Some(index)),
-            None => Err(Error::Unsupported {
-                what: "a reference to a function that is not the module's own".into(),
-            }),
-        }
-    }
-}
-
-/// Translates a value out of the store.
-pub(crate) fn from_wasm(store: &mut impl Context, value: &Val) -> Result<Value, Error> {
-    Ok(match value {
-        Val::I32(value) => Value::I32(*value),
-        Val::I64(value) => Value::I64(*value),
-        Val::F32(bits) => Value::F32(*bits),
-        Val::F64(bits) => Value::F64(*bits),
-        Val::V128(value) => Value::V128(value.as_u128()),
-        Val::FuncRef(function) => {
-            let map = store.function_map();
-            Value::FuncRef(map.index(store.as_context_mut(), *function)?)
-        }
-        other => {
-            return Err(Error::Unsupported {
-                what: format!("a value of type {:?}", other.ty(store.as_context())),
-            });
-        }
-    })
-}
-
-/// Translates a value into the store. Fails if it is a function that the module never takes the
-/// address of.
-pub(crate) fn to_wasm(store: &mut impl Context, value: Value) -> Result<Val, Error> {
-    Ok(match value {
-        Value::I32(value) => Val::I32(value),
-        Value::I64(value) => Val::I64(value),
-        Value::F32(bits) => Val::F32(bits),
-        Value::F64(bits) => Val::F64(bits),
-        Value::V128(bits) => Val::V128(bits.into()),
-        Value::FuncRef(None) => Val::FuncRef(None),
-        Value::FuncRef(Some(index)) => Val::FuncRef(Some(store.function(index)?)),
-    })
 }

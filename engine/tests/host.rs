@@ -141,7 +141,7 @@ fn functions_pass_through_imports() {
         let pair = [ValType::FuncRef, ValType::I64];
         Host::builder()
             .func("host", "same", &pair, &[ValType::I64, ValType::FuncRef], |_, args| {
-                Ok(vec![args[1], args[0]])
+                Ok(vec![args[1].clone(), args[0].clone()])
             })
             .func(
                 "host",

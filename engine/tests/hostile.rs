@@ -4,8 +4,8 @@
 mod common;
 
 use common::{invoke, module};
-use tasklet_engine::snapshot::{PageData, PageRun, Position, TableRun};
-use tasklet_engine::{Digest, ErrorKind, Host, Module, Snapshot, SnapshotOptions, Tasklet, Value};
+use tasklet_engine::snapshot::{PageData, PageRun, Position, TableRun, Value};
+use tasklet_engine::{Digest, ErrorKind, Host, Module, Snapshot, SnapshotOptions, Tasklet};
 
 const PROGRAM: &str = r#"(module (memory 1 3) (table 4 6 funcref)
     (elem (i32.const 1) $walk $other) (data $d "data") (elem $e func $other)
@@ -53,13 +53,15 @@ impl Random {
     }
 
     fn value(&mut self) -> Value {
-        match self.below(7) {
+        match self.below(9) {
             0 => Value::I32(self.number() as i32),
             1 => Value::I64(self.number() as i64),
             2 => Value::F32(self.number() as u32),
             3 => Value::F64(self.number()),
             4 => Value::V128(u128::from(self.number()) << 40),
             5 => Value::FuncRef(None),
+            6 => Value::ExternRef((self.below(2) == 0).then(|| self.number() as u32)),
+            7 => Value::ExnRef((self.below(2) == 0).then(|| self.number() as u32)),
             _ => Value::FuncRef(Some(self.number() as u32)),
         }
     }
@@ -104,7 +106,7 @@ fn mutate(snapshot: &mut Snapshot<'static>, random: &mut Random) {
             let function = number.is_multiple_of(2).then_some(number as u32 % 5);
             if let Some(table) = random.pick(&mut snapshot.tables) {
                 table.size = 4 + number % 4;
-                table.runs = vec![TableRun { first: number % 7, functions: vec![function] }];
+                table.runs = vec![TableRun { first: number % 7, elements: vec![function] }];
             }
         }
         10 => snapshot.pending.push(tasklet_engine::snapshot::PendingCall {
@@ -129,7 +131,7 @@ fn mutate(snapshot: &mut Snapshot<'static>, random: &mut Random) {
 }
 
 fn captured(module: &Module, budget: u64) -> Snapshot<'static> {
-    let entry = invoke("run", &[Value::I32(9)]);
+    let entry = invoke("run", &[tasklet_engine::Value::I32(9)]);
     let mut tasklet = Tasklet::spawn(module, Host::empty(), entry).unwrap();
     tasklet.run(budget).unwrap();
     let mut bytes = Vec::new();

@@ -200,7 +200,7 @@ fn refused(error: wasmtime::Error) -> anyhow::Error {
 }
 
 fn call(store: &mut Store<Data>, function: Func, args: &[Value]) -> anyhow::Result<Ending> {
-    let args: Vec<Val> = args.iter().map(|value| to_val(*value)).collect();
+    let args: Vec<Val> = args.iter().map(to_val).collect();
     let ty = function.ty(&*store);
     let mut results = vec![Val::I32(0); ty.results().len()];
     match function.call(&mut *store, &args, &mut results) {
@@ -229,7 +229,7 @@ fn link(
             let args: Vec<Value> = args.iter().map(|arg| from_val(&mut caller, *arg)).collect();
             let memory = caller.data().memory;
             let memory = memory.map_or(&mut [][..], |memory| memory.data_mut(&mut caller));
-            results[0] = to_val(ticker.tick(&args, memory)[0]);
+            results[0] = to_val(&ticker.tick(&args, memory)[0]);
             Ok(())
         };
         return Ok(Func::new(store, ty, tick));
@@ -249,7 +249,7 @@ fn link(
         let memory = caller.data().memory;
         let memory = memory.map_or(&mut [][..], |memory| memory.data_mut(&mut caller));
         for (slot, value) in results.iter_mut().zip(answers.call(&args, memory)) {
-            *slot = to_val(value);
+            *slot = to_val(&value);
         }
         Ok(())
     }))
@@ -292,15 +292,20 @@ fn issue(
     }
 }
 
-fn to_val(value: Value) -> Val {
-    match value {
+fn to_val(value: &Value) -> Val {
+    match *value {
         Value::I32(value) => Val::I32(value),
         Value::I64(value) => Val::I64(value),
         Value::F32(bits) => Val::F32(bits),
         Value::F64(bits) => Val::F64(bits),
         Value::V128(bits) => Val::V128(bits.into()),
         Value::FuncRef(None) => Val::FuncRef(None),
-        Value::FuncRef(Some(_)) => unreachable!("no test hands over a function"),
+        Value::ExternRef(None) => Val::ExternRef(None),
+        Value::ExnRef(None) => Val::ExnRef(None),
+        Value::AnyRef => Val::AnyRef(None),
+        Value::FuncRef(Some(_)) | Value::ExternRef(Some(_)) | Value::ExnRef(Some(_)) => {
+            unreachable!("no test hands over references")
+        }
     }
 }
 

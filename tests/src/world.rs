@@ -287,6 +287,10 @@ pub fn bits(value: &Value) -> u128 {
         Value::F64(v) => v as u128,
         Value::V128(v) => v,
         Value::FuncRef(v) => v.map_or(0, |v| v as u128 + 1),
+        // Which object or exception it is cannot be told in numbers that hold elsewhere.
+        Value::ExternRef(ref object) => object.is_some().into(),
+        Value::ExnRef(ref exception) => exception.is_some().into(),
+        Value::AnyRef => 0,
     }
 }
 
@@ -301,6 +305,6 @@ pub fn value_of(ty: ValType, random: u64) -> Value {
         ValType::F32 => Value::F32((random as i32 as f32).to_bits()),
         ValType::F64 => Value::F64((random as i32 as f64).to_bits()),
         ValType::V128 => Value::V128(random as u128 * 0x1_0000_0001_0000_0001),
-        ValType::FuncRef => Value::FuncRef(None),
+        reference => Value::zero(reference),
     }
 }

@@ -10,18 +10,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tasklet_engine::snapshot::{
-    Frame, HostValue, Limits as ReadLimits, PAGE_BYTES, PageData, PageRun, PendingCall, Position,
-    Status, TableRun,
+    Exception, Frame, HostValue, Limits as ReadLimits, Object, PAGE_BYTES, PageData, PageRun,
+    PendingCall, Position, RefType, Status, TableRun, Value,
 };
 use tasklet_engine::wasi::RestoreOptions;
 use tasklet_engine::{
-    Digest, Error, ErrorKind, Host, Limits, Module, PauseReason, Snapshot, SnapshotOptions,
-    Tasklet, ValType, Value,
+    Digest, Error, ErrorKind, Host, Limits, Module, PauseReason, Snapshot, SnapshotOptions, Tasklet,
 };
 use tasklet_tests::examples;
 use tasklet_tests::parallel::{for_all, message};
 use tasklet_tests::random::Random;
-use tasklet_tests::world::{World, value_of};
+use tasklet_tests::world::World;
 
 const SEEDS: u64 = 3_000;
 const EXAMPLES: &[&str] = &[
@@ -57,11 +56,17 @@ fn integer(random: &mut Random) -> u64 {
 }
 
 fn value(random: &mut Random) -> Value {
-    use ValType::*;
-    let ty = *random.choose(&[I32, I64, F32, F64, V128, FuncRef]);
-    match ty {
-        FuncRef if random.one_in(2) => Value::FuncRef(Some(integer(random) as u32)),
-        _ => value_of(ty, random.word()),
+    let number = integer(random);
+    let reference = random.one_in(2).then_some(number as u32);
+    match random.below(8) {
+        0 => Value::I32(number as i32),
+        1 => Value::I64(number as i64),
+        2 => Value::F32(number as u32),
+        3 => Value::F64(number),
+        4 => Value::V128(u128::from(number) << 40),
+        5 => Value::ExternRef(reference),
+        6 => Value::ExnRef(reference),
+        _ => Value::FuncRef(reference),
     }
 }
 
@@ -169,16 +174,17 @@ fn memory(snapshot: &mut Snapshot<'_>, random: &mut Random) {
 fn table(snapshot: &mut Snapshot<'_>, random: &mut Random) {
     let at = random.below(snapshot.tables.len() as u64 + 1) as usize;
     let Some(table) = snapshot.tables.get_mut(at) else { return snapshot.tables.clear() };
-    let functions = (0..random.below(20)).map(|_| {
+    let elements = (0..random.below(20)).map(|_| {
         let function = random.one_in(2).then(|| random.below(50) as u32);
         function.filter(|_| random.one_in(9)).map(|_| integer(random) as u32).or(function)
     });
-    let functions = functions.collect();
-    match random.below(4) {
+    let elements = elements.collect();
+    match random.below(5) {
         0 => table.index = integer(random) as u32,
+        4 => table.element = *random.choose(&[RefType::Func, RefType::Extern, RefType::Exn]),
         1 => table.size = integer(random),
         2 => table.runs.clear(),
-        _ => table.runs.push(TableRun { first: random.below(30), functions }),
+        _ => table.runs.push(TableRun { first: random.below(30), elements }),
     }
 }
 
@@ -229,7 +235,9 @@ fn host_value(node: &mut HostValue, random: &mut Random) {
 /// Changes one thing.
 fn forge(snapshot: &mut Snapshot<'_>, random: &mut Random, module: &Module) {
     let call = PendingCall { function: random.below(60) as u32, args: vec![value(random)] };
-    match random.below(16) {
+    match random.below(18) {
+        16 => snapshot.objects.push(Object { codec: "x".into(), bytes: vec![1] }),
+        17 => snapshot.exceptions.push(Exception { tag: 0, fields: vec![value(random)] }),
         0 => snapshot.steps_used = integer(random),
         1 => snapshot.balance = integer(random) as i64,
         2 => snapshot.cost_table = integer(random) as u32,

@@ -1,13 +1,12 @@
 //! The view for programs. Keys are never renamed or removed; values are those of the snapshot.
 
 use serde_json::{Value as Json, json};
-use tasklet_engine::Value;
-use tasklet_engine::snapshot::{Frame, PAGE_BYTES, Status, VERSION, WASM_PAGE_BYTES};
+use tasklet_engine::snapshot::{Frame, PAGE_BYTES, Status, Value, WASM_PAGE_BYTES};
 use tasklet_engine::wasi::WasiState;
 use tasklet_engine::wasi::state::{ClockState, FdKind, StdinState};
 
 use super::{View, differing_pages, position};
-use crate::report::value;
+use crate::report::written as value;
 
 /// The snapshot as JSON.
 pub fn render(view: &View) -> Json {
@@ -18,8 +17,14 @@ pub fn render(view: &View) -> Json {
         global
     });
     let tables = snapshot.tables.iter().map(|table| {
-        let differing: usize = table.runs.iter().map(|run| run.functions.len()).sum();
-        json!({ "index": table.index, "elements": table.size, "differing": differing })
+        let differing: usize = table.runs.iter().map(|run| run.elements.len()).sum();
+        let ty = format!("{:?}", table.element.ty()).to_ascii_lowercase();
+        json!({
+            "index": table.index,
+            "type": ty,
+            "elements": table.size,
+            "differing": differing,
+        })
     });
     let memories = snapshot.memories.iter().map(|memory| {
         let (all, zero) = differing_pages(memory);
@@ -35,8 +40,14 @@ pub fn render(view: &View) -> Json {
         let name = view.function(call.function);
         json!({ "function": call.function, "name": name, "args": values(&call.args) })
     });
+    let objects = snapshot.objects.iter();
+    let objects =
+        objects.map(|object| json!({ "codec": object.codec, "bytes": object.bytes.len() }));
+    let exceptions = snapshot.exceptions.iter();
+    let exceptions = exceptions
+        .map(|exception| json!({ "tag": exception.tag, "payload": values(&exception.fields) }));
     let mut json = json!({
-        "format_version": VERSION,
+        "format_version": view.loaded.version,
         "bytes": view.loaded.bytes,
         "hash": view.loaded.digest.to_string(),
         "parent": snapshot.parent.map(|parent| parent.to_string()),
@@ -55,6 +66,8 @@ pub fn render(view: &View) -> Json {
         "memories": memories.collect::<Vec<_>>(),
         "tables": tables.collect::<Vec<_>>(),
         "globals": globals.collect::<Vec<_>>(),
+        "objects": objects.collect::<Vec<_>>(),
+        "exceptions": exceptions.collect::<Vec<_>>(),
         "dropped_data": snapshot.dropped_data,
         "dropped_elements": snapshot.dropped_elements,
         "host": snapshot.host.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),

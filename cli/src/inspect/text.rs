@@ -3,8 +3,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use tasklet_engine::Value;
-use tasklet_engine::snapshot::{Frame, Status, WASM_PAGE_BYTES};
+use tasklet_engine::snapshot::{Frame, Snapshot, Status, Value, WASM_PAGE_BYTES};
 use tasklet_engine::wasi::WasiState;
 use tasklet_engine::wasi::state::{ClockState, FdKind, PreopenState, StdinState};
 
@@ -14,6 +13,8 @@ use crate::output::plain;
 /// Frames shown at the two ends of a deep stack.
 const INNERMOST_FRAMES: usize = 40;
 const OUTERMOST_FRAMES: usize = 5;
+/// Objects, and exceptions, shown of many.
+const REFERENCES: usize = 40;
 
 /// The snapshot as text.
 pub fn render(view: &View) -> String {
@@ -140,13 +141,15 @@ fn state(view: &View, page: &mut Page) {
         page.line("memory", format!("{}: {what}", memory.index));
     }
     for table in &snapshot.tables {
-        let differing: usize = table.runs.iter().map(|run| run.functions.len()).sum();
-        let what = format!("{}: {} elements; {differing} differ", table.index, table.size);
+        let differing: usize = table.runs.iter().map(|run| run.elements.len()).sum();
+        let ty = format!("{:?}", table.element.ty()).to_ascii_lowercase();
+        let what = format!("{}: {} elements ({ty}); {differing} differ", table.index, table.size);
         page.line("table", what);
     }
     for (index, value) in &snapshot.globals {
         page.line("global", format!("{index} = {}", typed(value)));
     }
+    objects(snapshot, page);
     let dropped =
         |indices: &[u32]| indices.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     if !snapshot.dropped_data.is_empty() {
@@ -158,6 +161,24 @@ fn state(view: &View, page: &mut Page) {
     for (name, _) in &snapshot.host {
         if view.wasi.is_none() || name != super::WASI {
             page.line("host state", format!("{name} (not understood here)"));
+        }
+    }
+}
+
+/// What references are to, as far as it is not the guest's own code.
+fn objects(snapshot: &Snapshot<'_>, page: &mut Page) {
+    for (number, object) in snapshot.objects.iter().enumerate().take(REFERENCES) {
+        let bytes = object.bytes.len();
+        page.line("object", format!("{number}: {} ({bytes} bytes)", object.codec));
+    }
+    for (number, exception) in snapshot.exceptions.iter().enumerate().take(REFERENCES) {
+        let payload = list(&exception.fields);
+        page.line("exception", format!("{number}: tag {} ({payload})", exception.tag));
+    }
+    let all = [("objects", snapshot.objects.len()), ("exceptions", snapshot.exceptions.len())];
+    for (what, count) in all {
+        if count > REFERENCES {
+            page.write(format_args!("       ... {} more {what} ...", count - REFERENCES));
         }
     }
 }

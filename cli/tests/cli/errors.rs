@@ -132,11 +132,11 @@ fn incompatible() {
     let bench = Bench::new();
     bench.run(words("run @counter --steps 1k -o t.cbor")).exits(75);
     let mut newer = bench.read("t.cbor");
-    assert_eq!(newer[21], 1, "the version is behind the format's name");
-    newer[21] = 2;
+    assert_eq!(newer[21], 2, "the version is behind the format's name");
+    newer[21] = 3;
     bench.write("newer.cbor", newer);
     for command in ["resume newer.cbor -o u.cbor", "inspect newer.cbor"] {
-        fails(&bench, command, 76, "format version 2");
+        fails(&bench, command, 76, "format version 3");
     }
     for command in ["resume t.cbor -o u.cbor", "inspect t.cbor"] {
         fails(&bench, &format!("{command} --module {}", guest("fib")), 76, "not the module");

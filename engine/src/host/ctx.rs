@@ -3,14 +3,17 @@
 use std::any::Any;
 
 use tasklet_instrumenter::abi;
-use wasmtime::{AsContext, AsContextMut, Caller, Extern, Func, Ref, Val, WasmBacktrace};
+use wasmtime::{
+    AsContext, AsContextMut, Caller, Extern, Func, Ref, ThrownException, Val, WasmBacktrace,
+};
 
 use super::HostError;
 use crate::error::Error;
+use crate::exception;
 use crate::snapshot::Snapshot;
 use crate::state::{Context, State};
 use crate::trap::{self, Ended};
-use crate::value::{self, Value};
+use crate::value::{self, Exception, Value};
 
 /// The guest, as an import sees it while it runs.
 pub struct HostCtx<'a> {
@@ -74,7 +77,8 @@ impl<'a> HostCtx<'a> {
     ///
     /// # Errors
     /// When there is no such export or the arguments do not fit; when the callback traps, after
-    /// which the guest is ended whatever the import returns.
+    /// which the guest is ended whatever the import returns; when it throws: see
+    /// [`HostError::exception`].
     pub fn call_export(&mut self, name: &str, args: &[Value]) -> Result<Vec<Value>, HostError> {
         // The wrappers of the instrumented module's own are not the guest's.
         let found = match name.starts_with(abi::PREFIX) {
@@ -114,6 +118,34 @@ impl<'a> HostCtx<'a> {
             Some(Ref::Func(Some(function))) => self.call_back(function, args, true),
             _ => Err(HostError::new(format!("no function in element {element} of table {table}"))),
         }
+    }
+
+    /// An error that is an exception: an import that returns it throws it into the guest. The tag
+    /// is given by its original index. If the payload does not fit, or there is no such tag, it is
+    /// an error that says so.
+    pub fn throw(&mut self, tag: u32, payload: &[Value]) -> HostError {
+        match self.make_exception(tag, payload) {
+            Ok(exception) => HostError::thrown(format!("an exception of tag {tag}"), exception),
+            Err(error) => error,
+        }
+    }
+
+    /// Makes an exception, as a [`Value::ExnRef`] holds it, without throwing it. The tag is given
+    /// by its original index.
+    ///
+    /// # Errors
+    /// When there is no such tag or the payload does not fit.
+    pub fn make_exception(&mut self, tag: u32, payload: &[Value]) -> Result<Exception, HostError> {
+        let made = exception::make(&mut self.caller, tag, payload).map_err(host_error)?;
+        Exception::new(&mut self.caller, made).map_err(host_error)
+    }
+
+    /// The tag of an exception, by its original index, and the payload.
+    ///
+    /// # Errors
+    /// When the exception is another tasklet's.
+    pub fn exception(&mut self, exception: &Exception) -> Result<(u32, Vec<Value>), HostError> {
+        exception::payload(&mut self.caller, exception).map_err(host_error)
     }
 
     /// Asks for a snapshot, which is always refused here: the host's own frames are on the native
@@ -159,7 +191,7 @@ impl<'a> HostCtx<'a> {
         let ty = function.ty(&self.caller);
         let mut params = args
             .iter()
-            .map(|&value| value::to_wasm(&mut self.caller, value))
+            .map(|value| value::to_wasm(&mut self.caller, value))
             .collect::<Result<Vec<_>, _>>()
             .map_err(host_error)?;
         let expected = ty.params().len().saturating_sub(usize::from(threaded));
@@ -184,15 +216,27 @@ impl<'a> HostCtx<'a> {
             Ok(())
         });
         if let Err(error) = done {
-            let message = error.to_string();
-            self.ended = Some(error);
-            return Err(HostError::new(message));
+            return Err(self.failed(error));
         }
         results
             .iter()
             .map(|value| value::from_wasm(&mut self.caller, value))
             .collect::<Result<_, _>>()
             .map_err(host_error)
+    }
+
+    /// What has become of a callback that did not return: an exception, which the import can let
+    /// pass or not, or the end of the guest.
+    fn failed(&mut self, error: wasmtime::Error) -> HostError {
+        if error.is::<ThrownException>()
+            && let Ok(thrown) = exception::take_thrown(&mut self.caller)
+        {
+            let what = exception::describe(&mut self.caller, &thrown);
+            return HostError::thrown(format!("uncaught exception: {what}"), thrown);
+        }
+        let message = error.to_string();
+        self.ended = Some(error);
+        HostError::new(message)
     }
 
     fn biased(

@@ -3,26 +3,39 @@
 use std::sync::Arc;
 
 use tasklet_instrumenter::{FunctionType, ValType};
-use wasmtime::{Caller, Extern, ExternType, Func, FuncType, Store, Val};
+use wasmtime::{
+    AsContextMut, Caller, Extern, ExternType, Func, FuncType, Global, HeapType, Store, Val,
+};
 
 use super::{HostCtx, HostFunction, wasi_glue};
 use crate::error::Error;
 use crate::module::Module;
 use crate::state::State;
 use crate::trap::Ended;
-use crate::value::{self, Value};
+use crate::value::{self, Exception, Value};
 
-/// The imports of a module in its order.
+/// The imports of a module in its order, of which the globals have been made.
 pub(crate) fn link(
     store: &mut Store<State>,
     module: &Module,
     functions: &std::collections::HashMap<(String, String), HostFunction>,
+    globals: &[Global],
 ) -> Result<Vec<Extern>, Error> {
     let mut externs = Vec::new();
-    for (number, import) in (0u32..).zip(module.compiled().imports()) {
+    let mut globals = globals.iter().copied();
+    // Counts functions alone, as the metadata's list of them does.
+    let mut number = 0;
+    for import in module.compiled().imports() {
         let (from, name) = (import.module(), import.name());
-        let ExternType::Func(ty) = import.ty() else {
-            return Err(not_a_function(from, name, &import.ty()));
+        let ty = match import.ty() {
+            ExternType::Func(ty) => ty,
+            ExternType::Global(_) => {
+                let global = globals.next();
+                let global = global.ok_or_else(|| Error::internal("an unknown global import"))?;
+                externs.push(global.into());
+                continue;
+            }
+            _ => return Err(Error::internal(format!("`{from}::{name}` is still an import"))),
         };
         let function = match functions.get(&(from.to_string(), name.to_string())) {
             Some(function) => immediate(store, number, (from, name), &ty, function)?,
@@ -39,23 +52,9 @@ pub(crate) fn link(
             }
         };
         externs.push(function.into());
+        number += 1;
     }
     Ok(externs)
-}
-
-fn not_a_function(module: &str, name: &str, ty: &ExternType) -> Error {
-    let kind = match ty {
-        ExternType::Memory(_) => "memory",
-        ExternType::Table(_) => "table",
-        ExternType::Global(_) => "global",
-        _ => "something that is not a function",
-    };
-    Error::UnknownImport {
-        module: module.to_string(),
-        name: name.to_string(),
-        ty: kind.to_string(),
-        way_out: "only functions can be imported: define it in the module and export it".into(),
-    }
 }
 
 /// Checks that an import has the type the host's function has.
@@ -91,9 +90,25 @@ fn value_type(ty: &wasmtime::ValType) -> Option<ValType> {
         wasmtime::ValType::F32 => ValType::F32,
         wasmtime::ValType::F64 => ValType::F64,
         wasmtime::ValType::V128 => ValType::V128,
-        wasmtime::ValType::Ref(_) if ty.is_funcref() => ValType::FuncRef,
-        wasmtime::ValType::Ref(_) => return None,
+        wasmtime::ValType::Ref(ty) => match ty.heap_type().top() {
+            HeapType::Func => ValType::FuncRef,
+            HeapType::Extern => ValType::ExternRef,
+            HeapType::Exn => ValType::ExnRef,
+            HeapType::Any => ValType::AnyRef,
+            _ => return None,
+        },
     })
+}
+
+/// Throws an exception into the guest. The fuel is in the global already, where it has to be.
+fn throw(store: &mut Caller<'_, State>, exception: &Exception) -> wasmtime::Error {
+    match exception.rooted(store) {
+        Ok(rooted) => match store.as_context_mut().throw::<()>(rooted) {
+            Ok(()) => Error::internal("throwing did nothing").into(),
+            Err(error) => error,
+        },
+        Err(error) => error.into(),
+    }
 }
 
 /// An import of the embedder's own.
@@ -121,13 +136,21 @@ fn immediate(
             return Err(ended);
         }
         let host = |message: String| Ended::Host { import: import.clone(), message };
-        let returned = returned.map_err(|error| host(error.to_string()))?;
+        let returned = match returned {
+            Ok(returned) => returned,
+            Err(error) => {
+                return Err(match error.exception() {
+                    Some(exception) => throw(ctx.store(), exception),
+                    None => host(error.to_string()).into(),
+                });
+            }
+        };
         if !value::have_types(&returned, &provided.results) {
             let found = value::list(returned.iter().map(Value::ty));
             let expected = value::list(provided.results.iter().copied());
             return Err(host(format!("returned ({found}) instead of ({expected})")).into());
         }
-        for (slot, value) in results.iter_mut().zip(returned) {
+        for (slot, value) in results.iter_mut().zip(&returned) {
             *slot = value::to_wasm(ctx.store(), value)?;
         }
         Ok(())

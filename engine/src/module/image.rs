@@ -1,7 +1,7 @@
 //! The state of a module before anything ran, against which snapshots are made small.
 
-use tasklet_instrumenter::Metadata;
-use wasmtime::{ExternType, Func, Instance, Ref, Store};
+use tasklet_instrumenter::{Metadata, TableInfo, ValType};
+use wasmtime::{ExternType, Func, Global, Instance, Ref, Store, Val};
 
 use super::Module;
 use crate::error::Error;
@@ -9,10 +9,11 @@ use crate::snapshot::{PAGE_BYTES, PageData, diff_pages};
 use crate::state::Exports;
 use crate::value::FunctionMap;
 
-/// What defined memories and tables hold right after instantiation, in the metadata's order.
+/// What memories and tables hold right after instantiation, in the metadata's order.
 #[derive(Debug)]
 pub(crate) struct Image {
     pub(crate) memories: Vec<MemoryImage>,
+    /// Of tables that hold no functions, nothing: their contents count as null.
     pub(crate) tables: Vec<Vec<Option<u32>>>,
 }
 
@@ -35,14 +36,25 @@ impl MemoryImage {
 
 impl Image {
     /// Reads the image off an instance in which nothing has run: the instrumenter has taken the
-    /// start function out, so the imports are never called.
-    pub(super) fn make(module: &Module) -> Result<Image, Error> {
+    /// start function out, so the imports are never called. It depends on the values of imported
+    /// globals, which are given in the module's order.
+    pub(super) fn make(module: &Module, globals: &[Val]) -> Result<Image, Error> {
         let refused = |error: wasmtime::Error| Error::Instantiate(error.into_boxed_dyn_error());
         let mut store = Store::try_new(module.engine().wasmtime(), ()).map_err(refused)?;
         let mut imports = Vec::new();
+        let mut values = globals.iter();
+        let mut globals = Vec::new();
         for import in module.compiled().imports() {
-            let ExternType::Func(ty) = import.ty() else {
-                return Err(Error::internal("an import that no tasklet could be given"));
+            let ty = match (import.ty(), values.as_slice()) {
+                (ExternType::Func(ty), _) => ty,
+                (ExternType::Global(ty), [value, ..]) => {
+                    let global = Global::new(&mut store, ty, *value).map_err(refused)?;
+                    values.next();
+                    globals.push(global);
+                    imports.push(global.into());
+                    continue;
+                }
+                _ => return Err(Error::internal("an import that no tasklet could be given")),
             };
             let never = |_: wasmtime::Caller<'_, ()>, _: &[wasmtime::Val], _: &mut [_]| {
                 Err(wasmtime::Error::msg("called before anything ran"))
@@ -51,7 +63,7 @@ impl Image {
         }
         let instance = Instance::new(&mut store, module.compiled(), &imports).map_err(refused)?;
         let metadata = module.metadata();
-        let exports = Exports::find(&mut store, &instance, metadata)?;
+        let exports = Exports::find(&mut store, &instance, metadata, &globals)?;
         let memories = exports.memories.iter().map(|memory| memory_image(memory.data(&store)));
         Ok(Image { memories: memories.collect(), tables: tables(&mut store, &exports, metadata)? })
     }
@@ -71,7 +83,10 @@ fn tables(
     metadata: &Metadata,
 ) -> Result<Vec<Vec<Option<u32>>>, Error> {
     let map = FunctionMap::read(&mut *store, exports.functions, &metadata.referenced_functions);
-    let read = |table: &wasmtime::Table| {
+    let read = |(table, info): (&wasmtime::Table, &TableInfo)| {
+        if info.element != ValType::FuncRef {
+            return Ok(Vec::new());
+        }
         (0..table.size(&*store))
             .map(|element| match table.get(&mut *store, element) {
                 Some(Ref::Func(function)) => map.index(&mut *store, function),
@@ -79,5 +94,5 @@ fn tables(
             })
             .collect()
     };
-    exports.tables.iter().map(read).collect()
+    exports.tables.iter().zip(&metadata.tables).map(read).collect()
 }

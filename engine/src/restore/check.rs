@@ -6,10 +6,10 @@ use crate::error::Error;
 use crate::limits::Limits;
 use crate::module::Module;
 use crate::snapshot::{
-    Frame, MemoryState, PAGE_BYTES, PageData, PendingCall, Position, Snapshot, Status, TableState,
-    Value, WASM_PAGE_BYTES,
+    Exception, Frame, MemoryState, PAGE_BYTES, PageData, PendingCall, Position, Snapshot, Status,
+    TableState, Value, WASM_PAGE_BYTES,
 };
-use crate::value::{have_types, type_name};
+use crate::value::type_name;
 
 /// More credit than a paused tasklet can have: a slice ends because its credit cannot pay for one
 /// charge. A forged balance must not be worth more than that.
@@ -29,6 +29,15 @@ pub(super) struct Checked {
     pub(super) fuel: i64,
 }
 
+/// What references can be to.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    metadata: &'a Metadata,
+    /// How many there are.
+    objects: usize,
+    exceptions: usize,
+}
+
 /// Checks everything.
 pub(super) fn check(
     module: &Module,
@@ -37,15 +46,18 @@ pub(super) fn check(
 ) -> Result<Checked, Error> {
     let metadata = module.metadata();
     identity(module, snapshot)?;
+    let known =
+        Known { metadata, objects: snapshot.objects.len(), exceptions: snapshot.exceptions.len() };
     memories(metadata, &snapshot.memories, limits)?;
-    globals(metadata, &snapshot.globals)?;
-    tables(metadata, &snapshot.tables, limits)?;
+    exceptions(known, &snapshot.exceptions)?;
+    globals(known, &snapshot.globals)?;
+    tables(known, &snapshot.tables, limits)?;
     segments("data", metadata.data_segments, &snapshot.dropped_data)?;
     segments("element", metadata.element_segments, &snapshot.dropped_elements)?;
-    let entry = entry(metadata, snapshot)?;
-    pending(metadata, &snapshot.pending)?;
-    status(metadata, snapshot, entry)?;
-    continuation(metadata, snapshot, entry)
+    let entry = entry(known, snapshot)?;
+    pending(known, &snapshot.pending)?;
+    status(known, snapshot, entry)?;
+    continuation(known, snapshot, entry)
 }
 
 fn identity(module: &Module, snapshot: &Snapshot<'_>) -> Result<(), Error> {
@@ -95,21 +107,24 @@ fn memories(metadata: &Metadata, states: &[MemoryState<'_>], limits: &Limits) ->
     Ok(())
 }
 
-fn globals(metadata: &Metadata, values: &[(u32, Value)]) -> Result<(), Error> {
+fn globals(known: Known<'_>, values: &[(u32, Value)]) -> Result<(), Error> {
     let found = values.iter().map(|(index, value)| (*index, value.ty()));
-    require(found.eq(metadata.globals.iter().map(|info| (info.index, info.ty))), || {
+    require(found.eq(known.metadata.globals.iter().map(|info| (info.index, info.ty))), || {
         "its globals are not the module's".into()
     })?;
-    values.iter().try_for_each(|(_, value)| reference(metadata, *value))
+    values.iter().try_for_each(|(_, value)| reference(known, *value))
 }
 
-fn tables(metadata: &Metadata, states: &[TableState], limits: &Limits) -> Result<(), Error> {
+fn tables(known: Known<'_>, states: &[TableState], limits: &Limits) -> Result<(), Error> {
     let indices = states.iter().map(|state| state.index);
-    require(indices.eq(metadata.tables.iter().map(|info| info.index)), || {
+    require(indices.eq(known.metadata.tables.iter().map(|info| info.index)), || {
         "its tables are not the module's".into()
     })?;
-    for (state, info) in states.iter().zip(&metadata.tables) {
+    for (state, info) in states.iter().zip(&known.metadata.tables) {
         let (index, size) = (state.index, state.size);
+        require(state.element.ty() == info.element, || {
+            format!("table {index} holds no {}", type_name(state.element.ty()))
+        })?;
         require(size >= info.elements && info.elements_max.is_none_or(|max| size <= max), || {
             format!("table {index} cannot have {size} elements")
         })?;
@@ -117,12 +132,12 @@ fn tables(metadata: &Metadata, states: &[TableState], limits: &Limits) -> Result
             return Err(Error::limit(format!("table {index} of {size} elements")));
         }
         for run in &state.runs {
-            let end = run.first.checked_add(run.functions.len() as u64);
+            let end = run.first.checked_add(run.elements.len() as u64);
             require(end.is_some_and(|end| end <= size), || {
                 format!("table {index}: the elements from {} on do not fit", run.first)
             })?;
-            let functions = run.functions.iter().map(|&function| Value::FuncRef(function));
-            functions.into_iter().try_for_each(|value| reference(metadata, value))?;
+            let elements = run.elements.iter().map(|&index| state.element.value(index));
+            elements.into_iter().try_for_each(|value| reference(known, value))?;
         }
     }
     Ok(())
@@ -134,38 +149,59 @@ fn segments(kind: &str, count: u32, dropped: &[u32]) -> Result<(), Error> {
     })
 }
 
-/// A reference can only be to a function whose address the module takes.
-fn reference(metadata: &Metadata, value: Value) -> Result<(), Error> {
-    let Value::FuncRef(Some(index)) = value else { return Ok(()) };
-    require(metadata.referenced_functions.binary_search(&index).is_ok(), || {
-        format!("no reference to function {index} can exist")
-    })
+/// A reference can only be to a function whose address the module takes, and to objects and
+/// exceptions that are there.
+fn reference(known: Known<'_>, value: Value) -> Result<(), Error> {
+    let there = match value {
+        Value::FuncRef(Some(index)) => {
+            known.metadata.referenced_functions.binary_search(&index).is_ok()
+        }
+        Value::ExternRef(Some(index)) => (index as usize) < known.objects,
+        Value::ExnRef(Some(index)) => (index as usize) < known.exceptions,
+        _ => true,
+    };
+    require(there, || format!("no reference to {value} can exist"))
 }
 
-fn values(metadata: &Metadata, values: &[Value], types: &[ValType]) -> Result<bool, Error> {
-    values.iter().try_for_each(|&value| reference(metadata, value))?;
-    Ok(have_types(values, types))
+fn values(known: Known<'_>, values: &[Value], types: &[ValType]) -> Result<bool, Error> {
+    values.iter().try_for_each(|&value| reference(known, value))?;
+    Ok(values.iter().map(Value::ty).eq(types.iter().copied()))
+}
+
+/// A payload has the types of its tag, and holds only exceptions that were there before it.
+fn exceptions(known: Known<'_>, exceptions: &[Exception]) -> Result<(), Error> {
+    for (number, exception) in exceptions.iter().enumerate() {
+        let tag = known.metadata.tags.iter().find(|info| info.index == exception.tag);
+        let fits = match tag {
+            Some(info) => {
+                values(Known { exceptions: number, ..known }, &exception.fields, &info.params)?
+            }
+            None => false,
+        };
+        require(fits, || format!("exception {number} cannot be of tag {}", exception.tag))?;
+    }
+    Ok(())
 }
 
 /// The function that was started.
-fn entry(metadata: &Metadata, snapshot: &Snapshot<'_>) -> Result<u32, Error> {
+fn entry(known: Known<'_>, snapshot: &Snapshot<'_>) -> Result<u32, Error> {
     let entry = &snapshot.entry;
-    let export = metadata.exports.iter().find(|export| export.name == entry.export);
+    let export = known.metadata.exports.iter().find(|export| export.name == entry.export);
     let function = export.map(|export| export.function);
-    let ty = function.and_then(|function| metadata.type_of(function));
+    let ty = function.and_then(|function| known.metadata.type_of(function));
     match (function, ty) {
-        (Some(function), Some(ty)) if values(metadata, &entry.args, &ty.params)? => Ok(function),
+        (Some(function), Some(ty)) if values(known, &entry.args, &ty.params)? => Ok(function),
         _ => Err(Error::snapshot(format!("`{}` cannot have been started so", entry.export))),
     }
 }
 
-fn pending(metadata: &Metadata, calls: &[PendingCall]) -> Result<(), Error> {
+fn pending(known: Known<'_>, calls: &[PendingCall]) -> Result<(), Error> {
     for call in calls {
         let index = call.function;
-        let enterable = metadata.functions.get(index as usize);
+        let enterable = known.metadata.functions.get(index as usize);
         let enterable = enterable.is_some_and(|info| info.slot.is_some() && info.points > 0);
-        let fits = match metadata.type_of(index) {
-            Some(ty) => values(metadata, &call.args, &ty.params)?,
+        let fits = match known.metadata.type_of(index) {
+            Some(ty) => values(known, &call.args, &ty.params)?,
             None => false,
         };
         require(enterable && fits, || format!("a pending call of function {index} cannot be"))?;
@@ -173,19 +209,19 @@ fn pending(metadata: &Metadata, calls: &[PendingCall]) -> Result<(), Error> {
     Ok(())
 }
 
-fn status(metadata: &Metadata, snapshot: &Snapshot<'_>, entry: u32) -> Result<(), Error> {
+fn status(known: Known<'_>, snapshot: &Snapshot<'_>, entry: u32) -> Result<(), Error> {
     let idle = snapshot.frames.is_empty() && snapshot.pending.is_empty();
     match &snapshot.status {
         Status::Paused { .. } => {
             return require(!idle, || "it is paused but nothing is left to run".into());
         }
         Status::Finished { results } => {
-            let ty = metadata.type_of(entry).map(|ty| &ty.results[..]).unwrap_or_default();
-            let fits = values(metadata, results, ty)?;
+            let ty = known.metadata.type_of(entry).map(|ty| &ty.results[..]).unwrap_or_default();
+            let fits = values(known, results, ty)?;
             require(fits, || "its results are not of the entry's types".into())?;
         }
         Status::Trapped { backtrace, .. } => {
-            let known = |index: u32| (index as usize) < metadata.functions.len();
+            let known = |index: u32| (index as usize) < known.metadata.functions.len();
             require(backtrace.iter().all(|line| known(line.function)), || {
                 "its backtrace names a function that the module does not have".into()
             })?;
@@ -195,30 +231,26 @@ fn status(metadata: &Metadata, snapshot: &Snapshot<'_>, entry: u32) -> Result<()
     require(idle, || "it has ended but something is left to run".into())
 }
 
-fn continuation(
-    metadata: &Metadata,
-    snapshot: &Snapshot<'_>,
-    entry: u32,
-) -> Result<Checked, Error> {
+fn continuation(known: Known<'_>, snapshot: &Snapshot<'_>, entry: u32) -> Result<Checked, Error> {
     let mut points = Vec::with_capacity(snapshot.frames.len());
     let (mut frame_bytes, mut references, mut prepaid) = (0u64, 0u64, 0u64);
     let innermost = snapshot.frames.len().checked_sub(1);
     for (depth, frame) in snapshot.frames.iter().enumerate() {
-        let index = find_point(metadata, frame, depth)?;
-        let point = &metadata.points[index as usize];
+        let index = find_point(known.metadata, frame, depth)?;
+        let point = &known.metadata.points[index as usize];
         require((point.kind != PointKind::Call) == (Some(depth) == innermost), || {
             format!("frame {depth}: exactly the frames below the innermost are in calls")
         })?;
         if let Some(above) = snapshot.frames.get(depth + 1) {
-            callee(metadata, point, above.function, depth)?;
+            callee(known.metadata, point, above.function, depth)?;
         }
-        frame_values(metadata, frame, point, depth)?;
+        frame_values(known, frame, point, depth)?;
         frame_bytes = frame_bytes.saturating_add(u64::from(point.frame_bytes));
         references = references.saturating_add(u64::from(point.references()));
         prepaid = prepaid.saturating_add(point.prepaid);
         points.push(index);
     }
-    let current = current(metadata, snapshot, entry)?;
+    let current = current(known.metadata, snapshot, entry)?;
     let charged = snapshot.steps_used.checked_add(prepaid);
     let fuel = snapshot.balance.checked_sub_unsigned(prepaid);
     match (charged, fuel) {
@@ -286,12 +318,7 @@ pub(super) fn find(frame: &Frame, place: Place) -> Option<Value> {
     }
 }
 
-fn frame_values(
-    metadata: &Metadata,
-    frame: &Frame,
-    point: &Point,
-    depth: usize,
-) -> Result<(), Error> {
+fn frame_values(known: Known<'_>, frame: &Frame, point: &Point, depth: usize) -> Result<(), Error> {
     let operands = point.fields.iter().filter(|field| matches!(field.place, Place::Operand(_)));
     require(operands.count() == frame.operands.len(), || {
         format!("frame {depth}: it has another number of operands")
@@ -300,12 +327,12 @@ fn frame_values(
         format!("frame {depth}: its locals are not in order")
     })?;
     for field in &point.fields {
-        let value = find(frame, field.place).unwrap_or(Value::zero(field.ty));
+        let Some(value) = find(frame, field.place) else { continue };
         require(value.ty() == field.ty, || {
             let (found, wanted) = (type_name(value.ty()), type_name(field.ty));
             format!("frame {depth}: {:?} is {found} instead of {wanted}", field.place)
         })?;
-        reference(metadata, value)?;
+        reference(known, value)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::reader::Reader;
 use super::writer::major;
 use super::{
     Digest, Error, ErrorKind, FORMAT, Limits, ModuleRef, Snapshot, VERSION, frames, header, host,
-    pages, rules, tables, value,
+    pages, references, rules, tables, value,
 };
 
 pub(super) fn read(
@@ -31,8 +31,18 @@ pub(super) fn read(
     let tables = tables::decode_tables(r)?;
     r.key(&mut map, "globals")?;
     let globals = value::decode_indexed(r, "globals")?;
+    let mut objects = Vec::new();
+    if r.version > 1 {
+        r.key(&mut map, "objects")?;
+        objects = references::decode_objects(r)?;
+    }
     r.key(&mut map, "pending")?;
     let pending = frames::decode_pending(r)?;
+    let mut exceptions = Vec::new();
+    if r.version > 1 {
+        r.key(&mut map, "exceptions")?;
+        exceptions = references::decode_exceptions(r)?;
+    }
     r.key(&mut map, "dropped-data")?;
     let dropped_data = decode_segments(r)?;
     r.key(&mut map, "dropped-elements")?;
@@ -55,12 +65,22 @@ pub(super) fn read(
         memories,
         globals,
         tables,
+        objects,
+        exceptions,
         dropped_data,
         dropped_elements,
         host,
         labels: header.labels,
     };
+    references::numbering(&snapshot).map_err(|what| Error::malformed(at, what))?;
     Ok((snapshot, digest))
+}
+
+/// The version alone.
+pub(super) fn version(input: &mut dyn Read) -> Result<u64, Error> {
+    let mut reader = Reader::new(input, &Limits::DEFAULT);
+    prelude(&mut reader)?;
+    Ok(reader.version)
 }
 
 /// Reads what is in front of the header: the same in every version, up to the version.
@@ -80,10 +100,13 @@ pub(super) fn prelude(r: &mut Reader<'_>) -> Result<(), Error> {
         return not_a_snapshot;
     }
     match r.unsigned("a version")? {
-        VERSION if parts == major::ARRAY << 5 | PARTS => Ok(()),
-        VERSION => Err(Error::malformed(TAG.len() as u64, format!("not {PARTS} parts"))),
-        found => Err(ErrorKind::Version { found }.into()),
+        version @ 1..=VERSION => r.version = version,
+        found => return Err(ErrorKind::Version { found }.into()),
     }
+    if parts == major::ARRAY << 5 | PARTS {
+        return Ok(());
+    }
+    Err(Error::malformed(TAG.len() as u64, format!("not {PARTS} parts")))
 }
 
 fn decode_module(r: &mut Reader<'_>, hash: Digest, size: u64) -> Result<ModuleRef<'static>, Error> {

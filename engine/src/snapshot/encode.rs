@@ -4,14 +4,14 @@ use std::io::Write;
 
 use super::writer::{Writer, major};
 use super::{
-    Digest, Error, ErrorKind, FORMAT, Snapshot, VERSION, frames, header, host, pages, rules,
-    tables, value,
+    Digest, Error, ErrorKind, FORMAT, Snapshot, VERSION, frames, header, host, pages, references,
+    rules, tables, value,
 };
 
 /// Self-described CBOR (RFC 8949 section 3.4.6): three bytes that begin no text of any encoding.
 pub(super) const TAG: [u8; 3] = [0xd9, 0xd9, 0xf7];
 
-/// Elements of version 1's outer array.
+/// Elements of the outer array of versions 1 and 2.
 pub(super) const PARTS: u8 = 7;
 
 pub(super) fn write(snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<Digest, Error> {
@@ -33,7 +33,7 @@ pub(super) fn write(snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<Dige
 }
 
 fn encode_state(snapshot: &Snapshot<'_>, w: &mut Writer<'_>) -> Result<(), Error> {
-    w.map(7)?;
+    w.map(9)?;
     w.text("host")?;
     host::encode_host(&snapshot.host, w)?;
     w.text("frames")?;
@@ -42,8 +42,12 @@ fn encode_state(snapshot: &Snapshot<'_>, w: &mut Writer<'_>) -> Result<(), Error
     tables::encode_tables(&snapshot.tables, w)?;
     w.text("globals")?;
     value::encode_indexed(&snapshot.globals, w)?;
+    w.text("objects")?;
+    references::encode_objects(&snapshot.objects, w)?;
     w.text("pending")?;
     frames::encode_pending(&snapshot.pending, w)?;
+    w.text("exceptions")?;
+    references::encode_exceptions(&snapshot.exceptions, w)?;
     w.text("dropped-data")?;
     w.indices(&snapshot.dropped_data)?;
     w.text("dropped-elements")?;

@@ -32,7 +32,7 @@ pub enum ErrorKind {
         at: u64,
     },
     /// A snapshot of a version that this build does not read.
-    #[error("snapshot has format version {found}, this build reads version {VERSION}")]
+    #[error("snapshot has format version {found}, this build reads versions 1 to {VERSION}")]
     Version {
         /// The version found.
         found: u64,

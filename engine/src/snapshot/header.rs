@@ -12,6 +12,8 @@ use super::{
 /// The first part of a snapshot, with the meanings of the fields of [`Snapshot`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
+    /// Version of the format that the file is in.
+    pub version: u64,
     /// BLAKE3 of the original module's bytes.
     pub module_hash: Digest,
     /// Length of the original module in bytes.
@@ -104,6 +106,7 @@ pub(super) fn decode_header(r: &mut Reader<'_>) -> Result<Header, Error> {
     let steps_used = r.unsigned("a number of steps")?;
     r.end(map)?;
     Ok(Header {
+        version: r.version,
         module_hash,
         module_size,
         cost_table,

@@ -14,12 +14,18 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Frames, pending calls and lines of a backtrace together.
     pub frames: u64,
-    /// Typed values: locals, operands, globals, arguments, results.
+    /// Typed values: locals, operands, globals, arguments, results, payloads of exceptions.
     pub values: u64,
     /// Number of tables.
     pub tables: u64,
     /// Elements of all tables at their current size, whether stored or not.
     pub table_elements: u64,
+    /// Number of the host's objects.
+    pub objects: u64,
+    /// Bytes of all the host's objects.
+    pub object_bytes: u64,
+    /// Number of exceptions.
+    pub exceptions: u64,
     /// Dropped data and element segments.
     pub segments: u64,
     /// Namespaces of host state.
@@ -57,6 +63,9 @@ impl Limits {
         values: 1 << 25,
         tables: 1000,
         table_elements: 10_000_000,
+        objects: 1 << 20,
+        object_bytes: 64 << 20,
+        exceptions: 1 << 20,
         segments: 200_000,
         host_namespaces: 64,
         host_values: 1 << 20,

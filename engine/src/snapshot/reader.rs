@@ -4,11 +4,13 @@ use std::io::Read;
 
 use super::source::{BUFFER_BYTES, Source};
 use super::writer::{major, simple};
-use super::{Digest, Error, ErrorKind, Limits};
+use super::{Digest, Error, ErrorKind, Limits, VERSION};
 
 /// A CBOR reader that accepts the deterministic encoding only and keeps to limits.
 pub(super) struct Reader<'r> {
     source: Source<'r>,
+    /// The format's version that is being read, once that is known.
+    pub version: u64,
     pub limits: Limits,
     /// What is left of those limits that are totals.
     left: Limits,
@@ -21,7 +23,7 @@ pub(super) struct Map {
 
 impl<'r> Reader<'r> {
     pub fn new(input: &'r mut dyn Read, limits: &Limits) -> Reader<'r> {
-        Reader { source: Source::new(input), limits: *limits, left: *limits }
+        Reader { source: Source::new(input), version: VERSION, limits: *limits, left: *limits }
     }
 
     /// Offset in the input of the next byte.

@@ -4,13 +4,13 @@
 use super::pages::is_zero;
 use super::{
     Frame, MemoryState, ModuleRef, PAGE_BYTES, PageData, PendingCall, Position, Snapshot, Status,
-    TableState, Value, WASM_PAGE_BYTES, host,
+    TableState, Value, WASM_PAGE_BYTES, host, references,
 };
 
 /// Ok, or the rule that is broken.
 pub(super) type Rule = Result<(), &'static str>;
 
-fn require(held: bool, rule: &'static str) -> Rule {
+pub(super) fn require(held: bool, rule: &'static str) -> Rule {
     if held { Ok(()) } else { Err(rule) }
 }
 
@@ -28,7 +28,8 @@ pub(super) fn check(snapshot: &Snapshot<'_>) -> Rule {
     all_ascending(snapshot.dropped_elements.iter().copied())?;
     unique_names(&snapshot.host)?;
     host::check(&snapshot.host)?;
-    unique_names(&snapshot.labels)
+    unique_names(&snapshot.labels)?;
+    references::numbering(snapshot)
 }
 
 /// The size of an embedded module. Its hash is checked by the reader alone, which cannot trust it.
@@ -103,7 +104,7 @@ pub(super) fn no_zero_page(bytes: &[u8]) -> Rule {
 
 fn table(table: &TableState) -> Rule {
     let mut order = RunOrder::of_table(table.size);
-    table.runs.iter().try_for_each(|run| order.accept(run.first, run.functions.len() as u64, false))
+    table.runs.iter().try_for_each(|run| order.accept(run.first, run.elements.len() as u64, false))
 }
 
 /// Runs are ascending and apart, inside their memory or table, and as few as possible.

@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{Error, Value, rules};
+use super::{Error, RefType, Value, rules};
 
 /// The bytes by which the binary format names the types.
 mod code {
@@ -12,6 +12,8 @@ mod code {
     pub const F64: u8 = 0x7c;
     pub const V128: u8 = 0x7b;
     pub const FUNCREF: u8 = 0x70;
+    pub const EXTERNREF: u8 = 0x6f;
+    pub const EXNREF: u8 = 0x69;
 }
 
 pub(super) fn encode(value: Value, w: &mut Writer<'_>) -> Result<(), Error> {
@@ -37,11 +39,31 @@ pub(super) fn encode(value: Value, w: &mut Writer<'_>) -> Result<(), Error> {
             w.unsigned(code::V128)?;
             w.bytes(&bits.to_le_bytes())
         }
-        Value::FuncRef(function) => {
-            w.unsigned(code::FUNCREF)?;
-            w.index_or_null(function)
-        }
+        Value::FuncRef(index) => encode_reference(RefType::Func, index, w),
+        Value::ExternRef(index) => encode_reference(RefType::Extern, index, w),
+        Value::ExnRef(index) => encode_reference(RefType::Exn, index, w),
     }
+}
+
+fn encode_reference(ty: RefType, index: Option<u32>, w: &mut Writer<'_>) -> Result<(), Error> {
+    w.unsigned(ref_code(ty))?;
+    w.index_or_null(index)
+}
+
+/// The byte that names a type of references.
+pub(super) fn ref_code(ty: RefType) -> u8 {
+    match ty {
+        RefType::Func => code::FUNCREF,
+        RefType::Extern => code::EXTERNREF,
+        RefType::Exn => code::EXNREF,
+    }
+}
+
+/// The type of references that a byte names. Version 1 knows functions only.
+pub(super) fn ref_type(version: u64, code: u64) -> Option<RefType> {
+    let all = [RefType::Func, RefType::Extern, RefType::Exn];
+    let known = if version == 1 { &all[..1] } else { &all };
+    known.iter().copied().find(|ty| u64::from(ref_code(*ty)) == code)
 }
 
 pub(super) fn decode(r: &mut Reader<'_>) -> Result<Value, Error> {
@@ -58,10 +80,10 @@ pub(super) fn decode(r: &mut Reader<'_>) -> Result<Value, Error> {
         code::F32 => Value::F32(r.u32("the bits of an f32")?),
         code::F64 => Value::F64(r.unsigned("the bits of an f64")?),
         code::V128 => Value::V128(u128::from_le_bytes(r.bytes("a v128")?)),
-        code::FUNCREF => Value::FuncRef(r.index_or_null("a function index")?),
-        _ => {
-            return Err(Error::malformed(at, format!("unknown value type {code:#x}")));
-        }
+        _ => match ref_type(r.version, code) {
+            Some(ty) => ty.value(r.index_or_null("the index of a reference")?),
+            None => return Err(Error::malformed(at, format!("unknown value type {code:#x}"))),
+        },
     })
 }
 

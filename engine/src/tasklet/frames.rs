@@ -4,7 +4,7 @@
 //! writes the first frame of a call, and all frames when a snapshot is loaded.
 
 use tasklet_instrumenter::{Field, Metadata, Place, Point, PointKind, ValType, abi};
-use wasmtime::{Ref, Val};
+use wasmtime::{RootScope, Val};
 
 use crate::error::Error;
 use crate::pace::Pace;
@@ -21,7 +21,7 @@ const REFERENCE_BYTES: u64 = FRAME_BYTES_MAX / abi::limits::REFS_MAX;
 pub(crate) struct RawFrame {
     /// Its first byte in the frame memory.
     pub(crate) start: u32,
-    /// Its first element in the shadow table.
+    /// Its first element in the shadow tables.
     pub(crate) references: u32,
     /// Its resume point, an index into the metadata that is in bounds.
     pub(crate) point: u32,
@@ -114,7 +114,7 @@ pub(crate) fn read(
         .iter()
         .map(|field| {
             let value = match field.ty {
-                ValType::FuncRef => read_reference(store, frame.references + field.at)?,
+                ty if ty.is_reference() => read_reference(store, ty, frame.references + field.at)?,
                 _ => read_plain(exports.frames.data(&*store), frame.start, field)
                     .ok_or_else(|| Error::internal("a frame ends beyond its memory"))?,
             };
@@ -127,7 +127,7 @@ fn read_plain(bytes: &[u8], start: u32, field: &Field) -> Option<Value> {
     read_value(bytes, start as usize + field.at as usize, field.ty)
 }
 
-/// The value of a type other than `funcref` at some place in the frame memory.
+/// The value of a type that is no reference at some place in the frame memory.
 fn read_value(bytes: &[u8], at: usize, ty: ValType) -> Option<Value> {
     fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
         bytes.get(at..)?.first_chunk().copied()
@@ -138,16 +138,17 @@ fn read_value(bytes: &[u8], at: usize, ty: ValType) -> Option<Value> {
         ValType::F32 => Value::F32(u32::from_le_bytes(array(bytes, at)?)),
         ValType::F64 => Value::F64(u64::from_le_bytes(array(bytes, at)?)),
         ValType::V128 => Value::V128(u128::from_le_bytes(array(bytes, at)?)),
-        ValType::FuncRef => return None,
+        _ => return None,
     })
 }
 
-fn read_reference(store: &mut impl Context, element: u32) -> Result<Value, Error> {
-    let exports = store.exports();
-    match exports.refs.get(&mut *store, u64::from(element)) {
-        Some(Ref::Func(function)) => value::from_wasm(store, &Val::FuncRef(function)),
-        _ => Err(Error::internal("a reference is beyond the shadow table")),
-    }
+fn read_reference(store: &mut impl Context, ty: ValType, element: u32) -> Result<Value, Error> {
+    let table = store.exports().shadow_table(ty)?;
+    let mut scope = RootScope::new(store.as_context_mut());
+    let reference = table.get(&mut scope, u64::from(element));
+    let reference =
+        reference.ok_or_else(|| Error::internal("a reference is beyond the shadow table"))?;
+    value::from_wasm(&mut scope, &reference.into())
 }
 
 /// The results of the call that returned last.
@@ -157,7 +158,7 @@ pub(crate) fn results(store: &mut impl Context, function: u32) -> Result<Vec<Val
     (0u32..)
         .zip(&ty.results)
         .map(|(index, &ty)| match ty {
-            ValType::FuncRef => read_reference(store, index),
+            ty if ty.is_reference() => read_reference(store, ty, index),
             _ => {
                 let at = index as usize * abi::RESULT_BYTES as usize;
                 read_value(exports.frames.data(&*store), at, ty)
@@ -179,14 +180,19 @@ pub(crate) fn grow_for(store: &mut impl Context, bytes: u64, references: u64) ->
         return Err(Error::limit(format!("a continuation of {ref_end} references")));
     }
     let pages = end.div_ceil(1 << 16).saturating_sub(exports.frames.size(&*store));
-    let elements = ref_end.saturating_sub(exports.refs.size(&*store));
     store.as_context_mut().data_mut().limiter.own = true;
     let mut grown = Ok(());
     if pages > 0 {
         grown = exports.frames.grow(&mut *store, pages).map(drop);
     }
-    if elements > 0 && grown.is_ok() {
-        grown = exports.refs.grow(&mut *store, elements, Ref::Func(None)).map(drop);
+    for (ty, table) in exports.shadow_tables() {
+        let elements = ref_end.saturating_sub(table.size(&*store));
+        if let Some(null) = value::null_of(*ty)
+            && elements > 0
+            && grown.is_ok()
+        {
+            grown = table.grow(&mut *store, elements, null).map(drop);
+        }
     }
     store.as_context_mut().data_mut().limiter.own = false;
     grown.map_err(|error| Error::limit(format!("a continuation of {end} bytes: {error}")))
@@ -199,11 +205,25 @@ pub(crate) fn reserve(store: &mut impl Context, pace: &Pace) -> Result<(), Error
     grow_for(store, 2 * pace.frame_bytes + (1 << 16), 2 * pace.references)
 }
 
+/// Forgets the references of a continuation that is dropped, so that they can be collected.
+pub(crate) fn forget_references(store: &mut impl Context) -> Result<(), Error> {
+    let exports = store.exports();
+    for (ty, table) in exports.shadow_tables() {
+        let size = table.size(&*store);
+        if let Some(null) = value::null_of(*ty)
+            && *ty != ValType::FuncRef
+        {
+            table.fill(&mut *store, 0, null, size).map_err(Error::internal)?;
+        }
+    }
+    Ok(())
+}
+
 /// Puts a frame on top of the continuation, for which there must be room.
-pub(crate) fn push_frame(
-    store: &mut impl Context,
+pub(crate) fn push_frame<S: Context>(
+    store: &mut S,
     index: u32,
-    mut value: impl FnMut(&Field) -> Value,
+    mut value: impl FnMut(&mut S, &Field) -> Result<Val, Error>,
 ) -> Result<(), Error> {
     let (exports, metadata) = (store.exports(), store.metadata());
     let point = &metadata.points[index as usize];
@@ -211,13 +231,11 @@ pub(crate) fn push_frame(
     let references = store.u32_global(exports.ref_sp);
     let mut frame = vec![0; point.frame_bytes as usize];
     for field in &point.fields {
-        let value = value(field);
-        if field.ty == ValType::FuncRef {
-            let Val::FuncRef(function) = value::to_wasm(store, value)? else {
-                return Err(Error::internal("a reference field without a reference"));
-            };
+        let value = value(store, field)?;
+        if field.ty.is_reference() {
             let element = u64::from(references + field.at);
-            let set = exports.refs.set(&mut *store, element, Ref::Func(function));
+            let table = exports.shadow_table(field.ty)?;
+            let set = table.set(&mut *store, element, value::reference_of(value)?);
             set.map_err(Error::internal)?;
         } else {
             write_plain(&mut frame, field.at as usize, value)
@@ -240,18 +258,18 @@ fn slot(metadata: &Metadata, point: &Point) -> Result<u32, Error> {
     slot.ok_or_else(|| Error::internal(format!("function {} cannot be resumed", point.function)))
 }
 
-fn write_plain(frame: &mut [u8], at: usize, value: Value) -> Option<()> {
+fn write_plain(frame: &mut [u8], at: usize, value: Val) -> Option<()> {
     let mut put = |bytes: &[u8]| {
         frame.get_mut(at..at + bytes.len())?.copy_from_slice(bytes);
         Some(())
     };
     match value {
-        Value::I32(value) => put(&value.to_le_bytes()),
-        Value::I64(value) => put(&value.to_le_bytes()),
-        Value::F32(bits) => put(&bits.to_le_bytes()),
-        Value::F64(bits) => put(&bits.to_le_bytes()),
-        Value::V128(bits) => put(&bits.to_le_bytes()),
-        Value::FuncRef(_) => None,
+        Val::I32(value) => put(&value.to_le_bytes()),
+        Val::I64(value) => put(&value.to_le_bytes()),
+        Val::F32(bits) => put(&bits.to_le_bytes()),
+        Val::F64(bits) => put(&bits.to_le_bytes()),
+        Val::V128(bits) => put(&bits.as_u128().to_le_bytes()),
+        _ => None,
     }
 }
 
@@ -268,11 +286,12 @@ pub(crate) fn push_call(
     let point = metadata.points.get(info.first_point as usize);
     let point = point.ok_or_else(|| Error::internal("a point beyond the metadata"))?;
     grow_for(store, u64::from(point.frame_bytes), u64::from(point.references()))?;
-    push_frame(store, info.first_point, |field| {
+    let mut scope = RootScope::new(store.as_context_mut());
+    push_frame(&mut scope, info.first_point, |store, field| {
         let argument = match field.place {
-            Place::Local(index) => args.get(index as usize).copied(),
+            Place::Local(index) => args.get(index as usize),
             Place::Operand(_) => None,
         };
-        argument.unwrap_or(Value::zero(field.ty))
+        value::to_wasm(store, argument.unwrap_or(&Value::zero(field.ty)))
     })
 }

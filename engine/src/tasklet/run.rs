@@ -4,6 +4,7 @@ use tasklet_instrumenter::abi;
 
 use super::{Outcome, Status, Tasklet, frames};
 use crate::error::Error;
+use crate::exception;
 use crate::native;
 use crate::snapshot::PauseReason;
 use crate::state::{self, Context, Meter};
@@ -105,6 +106,7 @@ impl Tasklet {
         self.fuel = self.fuel.saturating_add_unsigned(prepaid);
         self.queue.clear();
         let metadata = self.store.metadata();
+        frames::forget_references(&mut self.store)?;
         self.store.set_global(self.exports.sp, metadata.frames_base as i32)?;
         self.store.set_global(self.exports.ref_sp, metadata.refs_base as i32)
     }
@@ -215,6 +217,12 @@ impl Tasklet {
             return Stop::Exit(*code);
         }
         let mut trap = trap::translate(self.module.metadata(), error);
+        if trap.kind == TrapKind::UncaughtException
+            && let Ok(thrown) = exception::take_thrown(&mut self.store)
+        {
+            let thrown = exception::describe(&mut self.store, &thrown);
+            trap.message = format!("{}: {thrown}", trap.message);
+        }
         // Only the frames resumed since the last cut were on the native stack; below are these.
         let _ = frames::add_paused_frames(&mut self.store, &mut trap.backtrace);
         Stop::Trap(trap)

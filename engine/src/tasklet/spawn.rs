@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use wasmtime::{Instance, Store};
 
-use super::{Entry, Shared, Status, Tasklet, push_call};
+use super::{Entry, PendingCall, Shared, Started, Status, Tasklet, push_call};
 use crate::error::Error;
 use crate::host::{self, Host};
 use crate::limits::{CALLBACK_STEPS_MAX, Limiter, Limits, STACK_BYTES_MAX};
 use crate::module::Module;
-use crate::snapshot::{self, PauseReason, PendingCall};
+use crate::snapshot::PauseReason;
 use crate::state::{Exports, Meter, State};
 use crate::value::{self, Value};
 use crate::wasi::Wasi;
@@ -31,9 +31,10 @@ impl Tasklet {
         queue.extend(metadata.start.map(|function| PendingCall { function, args: Vec::new() }));
         queue.extend(initializer(module, &entry));
         queue.push_back(call);
-        let Host { functions, wasi, limits, user } = host;
-        let wasi = wasi.map(|setup| setup.begin()).transpose()?;
-        let (mut store, exports) = instantiate(module, &functions, wasi, limits, user)?;
+        let mut host = host;
+        let wasi = host.wasi.take().map(|setup| setup.begin()).transpose()?;
+        let globals = host::given_globals(&host, metadata)?;
+        let (mut store, exports) = instantiate(module, host, wasi, &globals)?;
         let first = queue.pop_front().expect("the entry was just put there");
         push_call(&mut store, first.function, &first.args)?;
         Ok(Tasklet {
@@ -53,7 +54,7 @@ impl Tasklet {
     }
 }
 
-fn resolve(module: &Module, entry: Entry) -> Result<(snapshot::Entry, PendingCall), Error> {
+fn resolve(module: &Module, entry: Entry) -> Result<(Started, PendingCall), Error> {
     let (name, args) = match entry {
         Entry::Command => ("_start".to_string(), Vec::new()),
         Entry::Invoke { name, args } => (name, args),
@@ -73,11 +74,11 @@ fn resolve(module: &Module, entry: Entry) -> Result<(snapshot::Entry, PendingCal
         });
     }
     let call = PendingCall { function, args: args.clone() };
-    Ok((snapshot::Entry { export: name, args }, call))
+    Ok((Started { export: name, args }, call))
 }
 
 /// What a reactor wants called before anything else.
-fn initializer(module: &Module, entry: &snapshot::Entry) -> Option<PendingCall> {
+fn initializer(module: &Module, entry: &Started) -> Option<PendingCall> {
     const NAME: &str = "_initialize";
     if entry.export == "_start" || entry.export == NAME {
         return None;
@@ -89,14 +90,15 @@ fn initializer(module: &Module, entry: &snapshot::Entry) -> Option<PendingCall> 
     plain.then(|| PendingCall { function, args: Vec::new() })
 }
 
-/// Makes the instance, without running anything.
+/// Makes the instance, without running anything; `globals` are the imported ones.
 pub(crate) fn instantiate(
     module: &Module,
-    functions: &std::collections::HashMap<(String, String), host::HostFunction>,
+    host: Host,
     wasi: Option<Wasi>,
-    mut limits: Limits,
-    user: Box<dyn std::any::Any + Send + Sync>,
+    globals: &[Value],
 ) -> Result<(Store<State>, Arc<Exports>), Error> {
+    host::check_adopted(&host, module.metadata())?;
+    let Host { functions, codecs, mut limits, user, .. } = host;
     check_limits(module, &limits)?;
     limits.stack_bytes = limits.stack_bytes.min(STACK_BYTES_MAX);
     limits.callback_steps = limits.callback_steps.min(CALLBACK_STEPS_MAX);
@@ -107,6 +109,8 @@ pub(crate) fn instantiate(
         exports: None,
         functions: None,
         wasi,
+        codecs: Arc::new(codecs),
+        image: None,
         user,
         shared: Arc::new(Shared::new(metadata.clone())),
         meter: Meter::default(),
@@ -117,9 +121,10 @@ pub(crate) fn instantiate(
     let refused = |error: wasmtime::Error| Error::Instantiate(error.into_boxed_dyn_error());
     let mut store = Store::try_new(module.engine().wasmtime(), state).map_err(refused)?;
     store.limiter(|state| &mut state.limiter);
-    let imports = host::link(&mut store, module, functions)?;
+    let globals = host::make_globals(&mut store, module, globals)?;
+    let imports = host::link(&mut store, module, &functions, &globals)?;
     let instance = Instance::new(&mut store, module.compiled(), &imports).map_err(refused)?;
-    let exports = Arc::new(Exports::find(&mut store, &instance, module.metadata())?);
+    let exports = Arc::new(Exports::find(&mut store, &instance, module.metadata(), &globals)?);
     let state = store.data_mut();
     state.exports = Some(exports.clone());
     state.limiter.own = false;

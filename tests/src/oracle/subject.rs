@@ -229,10 +229,13 @@ impl Subject {
             table.resize(found.size as usize, None);
             for run in &found.runs {
                 let start = run.first as usize;
-                table[start..start + run.functions.len()].copy_from_slice(&run.functions);
+                table[start..start + run.elements.len()].copy_from_slice(&run.elements);
             }
         }
-        state.globals.clone_from(&snapshot.globals);
+        let globals = snapshot.globals.iter().map(|(index, value)| {
+            (*index, value.plain().expect("generated modules hold nothing of the host's"))
+        });
+        state.globals = globals.collect();
         state
     }
 }

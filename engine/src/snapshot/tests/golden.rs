@@ -1,35 +1,53 @@
-//! Files of version 1 as they were first written. They are read, and written
-//! again byte for byte, forever; a change here is a new version of the format.
+//! Files of every version as they were first written. They are read forever, and those of the
+//! current version written again byte for byte; a change here is a new version of the format.
 
 use super::*;
+
+fn read(snapshot: &Snapshot<'_>, golden: &[u8]) {
+    assert_eq!(decoded(golden).as_ref(), Ok(snapshot));
+}
 
 fn check(snapshot: &Snapshot<'_>, golden: &[u8]) {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(hex(&encoded(snapshot)), hex(golden));
-    assert_eq!(decoded(golden).as_ref(), Ok(snapshot));
+    read(snapshot, golden);
 }
 
 #[test]
-fn v1_paused() {
-    check(&sample::paused(), include_bytes!("../testdata/v1-paused.cbor"));
+fn v1() {
+    read(&sample::paused(), include_bytes!("../testdata/v1-paused.cbor"));
+    read(&sample::paused_with_pages(), include_bytes!("../testdata/v1-paused-with-pages.cbor"));
+    read(&sample::finished(), include_bytes!("../testdata/v1-finished.cbor"));
+    read(&sample::trapped(), include_bytes!("../testdata/v1-trapped.cbor"));
+    read(&sample::exited(), include_bytes!("../testdata/v1-exited.cbor"));
 }
 
 #[test]
-fn v1_paused_with_pages() {
-    check(&sample::paused_with_pages(), include_bytes!("../testdata/v1-paused-with-pages.cbor"));
+fn v2_paused() {
+    check(&sample::paused(), include_bytes!("../testdata/v2-paused.cbor"));
 }
 
 #[test]
-fn v1_finished() {
-    check(&sample::finished(), include_bytes!("../testdata/v1-finished.cbor"));
+fn v2_paused_with_pages() {
+    check(&sample::paused_with_pages(), include_bytes!("../testdata/v2-paused-with-pages.cbor"));
 }
 
 #[test]
-fn v1_trapped() {
-    check(&sample::trapped(), include_bytes!("../testdata/v1-trapped.cbor"));
+fn v2_references() {
+    check(&sample::references(), include_bytes!("../testdata/v2-references.cbor"));
 }
 
 #[test]
-fn v1_exited() {
-    check(&sample::exited(), include_bytes!("../testdata/v1-exited.cbor"));
+fn v2_finished() {
+    check(&sample::finished(), include_bytes!("../testdata/v2-finished.cbor"));
+}
+
+#[test]
+fn v2_trapped() {
+    check(&sample::trapped(), include_bytes!("../testdata/v2-trapped.cbor"));
+}
+
+#[test]
+fn v2_exited() {
+    check(&sample::exited(), include_bytes!("../testdata/v2-exited.cbor"));
 }

@@ -19,7 +19,8 @@ fn check_resealed(bytes: Vec<u8>) -> bool {
 
 #[test]
 fn truncated_at_every_byte() {
-    for file in [encoded(&sample::paused()), encoded(&sample::paused_with_pages())] {
+    let all = [sample::paused(), sample::paused_with_pages(), sample::references()];
+    for file in all.map(|snapshot| encoded(&snapshot)) {
         for at in 0..file.len() {
             let error = decoded(&file[..at]).expect_err("a part is no snapshot");
             assert_eq!(error, ErrorKind::Truncated { at: at as u64 });
@@ -51,7 +52,12 @@ fn every_bit_flipped() {
 
 #[test]
 fn every_bit_flipped_with_the_digest_made_right() {
-    let file = encoded(&sample::paused());
+    every_bit_of(&sample::paused());
+    every_bit_of(&sample::references());
+}
+
+fn every_bit_of(snapshot: &Snapshot<'_>) {
+    let file = encoded(snapshot);
     let bits = (file.len() - 32) * 8;
     let taken = (0..bits).filter(|bit| {
         let mut changed = file.clone();
@@ -76,7 +82,11 @@ fn random_mutations_with_the_digest_made_right() {
     ];
     for seed in 0..5000 {
         let mut random = Random(seed);
-        let mut file = encoded(&if seed % 4 == 0 { random.snapshot() } else { sample::paused() });
+        let mut file = encoded(&match seed % 4 {
+            0 => random.snapshot(),
+            1 => sample::references(),
+            _ => sample::paused(),
+        });
         for _ in 0..=random.below(3) {
             let at = 21 + random.below(file.len() as u64 - 53) as usize;
             let to = (at + random.below(12) as usize).min(file.len() - 32);
@@ -116,13 +126,14 @@ fn garbage() {
 fn another_version() {
     for parts in [2, 7, 23] {
         let start = [0xd9, 0xd9, 0xf7, 0x80 | parts, 0x70];
-        for (version, found) in [(&[2][..], 2), (&[0], 0), (&[0x19, 1, 0], 256)] {
+        for (version, found) in [(&[3][..], 3), (&[0], 0), (&[0x19, 1, 0], 256)] {
             let file = [&start, FORMAT.as_bytes(), version, b"whatever"].concat();
             assert_eq!(decoded(&file), Err(ErrorKind::Version { found }));
         }
     }
-    let error = Error::from(ErrorKind::Version { found: 2 });
-    assert_eq!(error.to_string(), "snapshot has format version 2, this build reads version 1");
+    let error = Error::from(ErrorKind::Version { found: 3 });
+    let text = "snapshot has format version 3, this build reads versions 1 to 2";
+    assert_eq!(error.to_string(), text);
 }
 
 #[test]
@@ -184,6 +195,71 @@ fn keys_are_exact() {
     assert_eq!(malformed(file), r#"unexpected key "parent", expected none"#);
 }
 
+/// Objects and exceptions have one numbering, and an exception cannot hold itself.
+#[test]
+fn references_are_to_what_is_there_in_one_order() {
+    let references = sample::references();
+    let objects = "objects are not numbered as they are met";
+    let exceptions = "exceptions are not numbered as they are met";
+    let itself = "an exception holds itself or a later one";
+    let idle = "an object or an exception is one that nothing refers to";
+    let cases: [(&[u8], &[u8], &str); 7] = [
+        (b"gobjects\x85", b"gobjects\x84", "expected a codec's name"),
+        // The entry's argument.
+        (b"\x82\x18\x6f\x00", b"\x82\x18\x6f\x01", objects),
+        // Exception 1 in the payload of exception 2, and 0 in that of 1.
+        (b"\x82\x18\x6f\x03\x82\x18\x69\x01", b"\x82\x18\x6f\x03\x82\x18\x69\x02", itself),
+        (b"\x82\x18\x69\x00\x82", b"\x82\x18\x69\x01\x82", itself),
+        (b"\x82\x18\x69\x00\x82", b"\x82\x18\x69\xf6\x82", exceptions),
+        // Exception 1 in a local, and object 4 in a table.
+        (b"\x19\x01\x2d\x82\x18\x69\x01", b"\x19\x01\x2d\x82\x18\x69\x02", objects),
+        (b"\x82\x04\xf6", b"\x82\x03\xf6", idle),
+    ];
+    for (at, (from, to, expected)) in cases.into_iter().enumerate() {
+        if at == 0 {
+            // One object too few shifts what follows.
+            malformed(with(&references, from, to));
+        } else {
+            assert_eq!(malformed(with(&references, from, to)), expected, "case {at}");
+        }
+    }
+}
+
+/// A chain of exceptions as long as the limit is walked without recursion.
+#[test]
+fn long_chains_of_exceptions() {
+    let link = |index: u32| Exception { tag: 0, fields: vec![Value::ExnRef(index.checked_sub(1))] };
+    let count = 200_000;
+    let chain = Snapshot {
+        exceptions: (0..count).map(link).collect(),
+        globals: vec![(0, Value::ExnRef(Some(count - 1)))],
+        ..sample::paused()
+    };
+    let chain = Snapshot { tables: vec![], ..chain };
+    assert_eq!(decoded(&encoded(&chain)), Ok(chain));
+}
+
+/// Version 1 has functions alone: what it says of others is not taken.
+#[test]
+fn version_1_knows_no_other_references() {
+    let golden = include_bytes!("../testdata/v1-paused.cbor");
+    let find = |part: &[u8]| golden.windows(part.len()).position(|found| found == part);
+    let at = find(b"\x82\x18\x70\xf6").expect("a null function");
+    for code in [0x6f, 0x69] {
+        let mut file = golden.to_vec();
+        file[at + 2] = code;
+        let what = malformed(decoded(&resealed(file)));
+        assert_eq!(what, format!("unknown value type {code:#x}"));
+    }
+    // What version 2 alone has is no part of version 1, and the other way round.
+    let mut file = golden.to_vec();
+    file[21] = 2;
+    malformed(decoded(&resealed(file)));
+    let mut file = encoded(&sample::paused());
+    file[21] = 1;
+    malformed(decoded(&resealed(file)));
+}
+
 #[test]
 fn an_embedded_module_must_match_its_hash() {
     let what = malformed(with(&sample::paused(), b"H\0asm\x01", b"H\0asm\x02"));
@@ -242,7 +318,8 @@ fn runs_of_pages() {
 
 #[test]
 fn limits_hold() {
-    let full = sample::paused_with_pages();
+    let memories = sample::paused_with_pages().memories;
+    let full = Snapshot { memories, ..sample::references() };
     let file = encoded(&full);
     let zero = |field: fn(&mut Limits) -> &mut u64| {
         let mut limits = Limits::DEFAULT;
@@ -257,6 +334,9 @@ fn limits_hold() {
         zero(|l| &mut l.values),
         zero(|l| &mut l.tables),
         zero(|l| &mut l.table_elements),
+        zero(|l| &mut l.objects),
+        zero(|l| &mut l.object_bytes),
+        zero(|l| &mut l.exceptions),
         zero(|l| &mut l.segments),
         zero(|l| &mut l.host_namespaces),
         zero(|l| &mut l.host_values),

@@ -20,6 +20,7 @@ fn fixed_snapshots() {
         sample::exited(),
         sample::paused(),
         sample::paused_with_pages(),
+        sample::references(),
     ];
     all.iter().for_each(check);
 }

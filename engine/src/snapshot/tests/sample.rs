@@ -40,12 +40,14 @@ impl Random {
     }
 
     fn value(&mut self) -> Value {
-        match self.below(6) {
+        match self.below(8) {
             0 => Value::I32(self.number() as i32),
             1 => Value::I64(self.number() as i64),
             2 => Value::F32(self.index()),
             3 => Value::F64(self.number()),
             4 => Value::V128(u128::from(self.next()) << 64 | u128::from(self.next())),
+            5 => Value::ExternRef((self.below(3) > 0).then(|| self.index())),
+            6 => Value::ExnRef((self.below(3) > 0).then(|| self.index())),
             _ => Value::FuncRef((self.below(3) > 0).then(|| self.index())),
         }
     }
@@ -143,16 +145,76 @@ impl Random {
         let mut end = 0;
         let runs = self.list(4, |r| {
             let first = end + 1 + r.below(300);
-            let mut functions = r.list(5, |r| (r.below(3) > 0).then(|| r.index()));
-            functions.push(None);
-            end = first + functions.len() as u64;
-            TableRun { first, functions }
+            let mut elements = r.list(5, |r| (r.below(3) > 0).then(|| r.index()));
+            elements.push(None);
+            end = first + elements.len() as u64;
+            TableRun { first, elements }
         });
-        TableState { index, size: end + self.below(2), runs }
+        let element = [RefType::Func, RefType::Extern, RefType::Exn][self.below(3) as usize];
+        TableState { index, element, size: end + self.below(2), runs }
     }
 
     /// A random snapshot that keeps all rules.
     pub fn snapshot(&mut self) -> Snapshot<'static> {
+        let mut snapshot = self.unnumbered();
+        self.number_references(&mut snapshot);
+        snapshot
+    }
+
+    /// Makes objects and exceptions for the references, as the walk meets them.
+    fn number_references(&mut self, snapshot: &mut Snapshot<'static>) {
+        let (mut objects, mut exceptions) = (Vec::new(), Vec::new());
+        let mut number = |value: &mut Value| match value {
+            Value::ExternRef(Some(index)) => *index = self.object(&mut objects),
+            Value::ExnRef(Some(index)) => *index = self.exception(&mut objects, &mut exceptions),
+            _ => {}
+        };
+        snapshot.entry.args.iter_mut().for_each(&mut number);
+        if let Status::Finished { results } = &mut snapshot.status {
+            results.iter_mut().for_each(&mut number);
+        }
+        for frame in &mut snapshot.frames {
+            frame.locals.iter_mut().for_each(|(_, value)| number(value));
+            frame.operands.iter_mut().for_each(&mut number);
+        }
+        snapshot.pending.iter_mut().flat_map(|call| &mut call.args).for_each(&mut number);
+        snapshot.globals.iter_mut().for_each(|(_, value)| number(value));
+        for table in &mut snapshot.tables {
+            for element in table.runs.iter_mut().flat_map(|run| &mut run.elements) {
+                let mut value = table.element.value(*element);
+                number(&mut value);
+                *element = match value {
+                    Value::ExternRef(index) | Value::ExnRef(index) => index,
+                    _ => *element,
+                };
+            }
+        }
+        (snapshot.objects, snapshot.exceptions) = (objects, exceptions);
+    }
+
+    /// One that is there already, or the next.
+    fn object(&mut self, objects: &mut Vec<Object>) -> u32 {
+        let index = self.below(objects.len() as u64 + 1) as u32;
+        if index as usize == objects.len() {
+            objects.push(Object { codec: self.text(), bytes: self.list(20, |r| r.next() as u8) });
+        }
+        index
+    }
+
+    fn exception(&mut self, objects: &mut Vec<Object>, exceptions: &mut Vec<Exception>) -> u32 {
+        let index = self.below(exceptions.len() as u64 + 1) as u32;
+        if index as usize == exceptions.len() {
+            let fields = self.list(4, |r| match r.value() {
+                Value::ExternRef(Some(_)) => Value::ExternRef(Some(r.object(objects))),
+                Value::ExnRef(Some(any)) => Value::ExnRef(any.checked_rem(exceptions.len() as u32)),
+                other => other,
+            });
+            exceptions.push(Exception { tag: self.index(), fields });
+        }
+        index
+    }
+
+    fn unnumbered(&mut self) -> Snapshot<'static> {
         let status = self.status();
         let paused = matches!(status, Status::Paused { .. });
         let frames = if paused { 1 + self.below(6) } else { 0 };
@@ -181,6 +243,8 @@ impl Random {
             memories: (0..self.below(3)).map(|index| self.memory(index as u32)).collect(),
             globals: self.indexed(5),
             tables: (0..self.below(3)).map(|index| self.table(index as u32)).collect(),
+            objects: vec![],
+            exceptions: vec![],
             dropped_data: self.ascending(5),
             dropped_elements: self.ascending(5),
             host: vec![("a".into(), self.host_value(4)), ("bb".into(), self.host_value(4))],
@@ -214,6 +278,8 @@ pub fn finished() -> Snapshot<'static> {
         memories: vec![],
         globals: vec![],
         tables: vec![],
+        objects: vec![],
+        exceptions: vec![],
         dropped_data: vec![],
         dropped_elements: vec![],
         host: vec![],
@@ -256,10 +322,11 @@ pub fn paused() -> Snapshot<'static> {
         globals: vec![(0, Value::I32(1_048_576)), (5, Value::FuncRef(Some(24)))],
         tables: vec![TableState {
             index: 0,
+            element: RefType::Func,
             size: 40,
             runs: vec![
-                TableRun { first: 1, functions: vec![Some(256), None] },
-                TableRun { first: 39, functions: vec![None] },
+                TableRun { first: 1, elements: vec![Some(256), None] },
+                TableRun { first: 39, elements: vec![None] },
             ],
         }],
         dropped_data: vec![0, 24],
@@ -267,6 +334,44 @@ pub fn paused() -> Snapshot<'static> {
         host: host(),
         labels: vec![("b".into(), "2".into()), ("name".into(), "sample".into())],
         ..finished()
+    }
+}
+
+/// A paused one with references of every kind in every place that can hold them.
+pub fn references() -> Snapshot<'static> {
+    let (object, exception) =
+        (|index| Value::ExternRef(Some(index)), |index| Value::ExnRef(Some(index)));
+    let mut frames = frames();
+    frames[0].locals.push((301, exception(1)));
+    frames[0].operands.push(object(1));
+    frames[1].locals.push((2, Value::ExternRef(None)));
+    let table = |index, element, elements| TableState {
+        index,
+        element,
+        size: 4,
+        runs: vec![TableRun { first: 1, elements }],
+    };
+    Snapshot {
+        entry: Entry { export: "main".into(), args: vec![object(0), Value::ExnRef(None)] },
+        frames,
+        pending: vec![PendingCall { function: 9, args: vec![object(2), exception(0)] }],
+        globals: vec![(0, exception(2)), (7, object(0))],
+        tables: vec![
+            table(0, RefType::Func, vec![Some(0)]),
+            table(3, RefType::Extern, vec![Some(4), None]),
+            table(4, RefType::Exn, vec![Some(2), Some(0), None]),
+        ],
+        objects: ["file", "file", "socket", "a", "b"]
+            .iter()
+            .zip(0u8..)
+            .map(|(codec, n)| Object { codec: codec.to_string(), bytes: vec![n; n.into()] })
+            .collect(),
+        exceptions: vec![
+            Exception { tag: 0, fields: vec![] },
+            Exception { tag: 300, fields: vec![Value::I32(-1), exception(0), object(0)] },
+            Exception { tag: 1, fields: vec![object(3), exception(1), Value::ExnRef(None)] },
+        ],
+        ..paused()
     }
 }
 
