@@ -198,10 +198,10 @@ impl Tasklet {
         let infos = self.module.metadata().globals.iter().zip(&exports.globals);
         let values: Vec<Val> = infos
             .filter(|(info, _)| info.import.is_some())
-            .filter_map(|(info, global)| match value::null_of(info.ty) {
+            .map(|(info, global)| match value::null_of(info.ty) {
                 // Neither memories nor tables of functions depend on what these were.
-                Some(null) => Some(null.into()),
-                None => Some(global.get(&mut self.store)),
+                Some(null) => null.into(),
+                None => global.get(&mut self.store),
             })
             .collect();
         let image = self.module.image(&values)?;

@@ -1,6 +1,6 @@
 //! Exceptions: made, taken apart, and told of.
 
-use wasmtime::{AsContextMut, ExnRef, ExnRefPre, ExnType, RootScope, Rooted, Tag};
+use wasmtime::{AsContextMut, ExnRef, ExnRefPre, ExnType, RootScope, Tag};
 
 use crate::error::Error;
 use crate::state::Context;
@@ -49,12 +49,14 @@ pub(crate) fn maker(store: &mut impl Context, tag: u32) -> Result<(Tag, ExnRefPr
     Ok((tag, ExnRefPre::new(store.as_context_mut(), ty)))
 }
 
-/// Makes an exception of the tag with that original index, in the current scope.
+/// Makes an exception of the tag with that original index.
 pub(crate) fn make(
     store: &mut impl Context,
     tag: u32,
     payload: &[Value],
-) -> Result<Rooted<ExnRef>, Error> {
+) -> Result<Exception, Error> {
+    // An import can make any number before it returns: none is to be rooted longer than it is held.
+    let store = &mut RootScope::new(store.as_context_mut());
     let metadata = store.metadata();
     let params = metadata.tags.iter().find(|info| info.index == tag).map(|info| &info.params[..]);
     if !params.is_some_and(|params| value::have_types(payload, params)) {
@@ -68,7 +70,8 @@ pub(crate) fn make(
     let (tag, maker) = maker(store, tag)?;
     let fields = payload.iter().map(|value| value::to_wasm(store, value));
     let fields = fields.collect::<Result<Vec<_>, _>>()?;
-    ExnRef::new(store.as_context_mut(), &maker, &tag, &fields).map_err(value::heap_full)
+    let made = ExnRef::new(store.as_context_mut(), &maker, &tag, &fields);
+    Exception::new(store, made.map_err(value::heap_full)?)
 }
 
 /// Takes the exception that has left the guest.

@@ -136,8 +136,7 @@ impl<'a> HostCtx<'a> {
     /// # Errors
     /// When there is no such tag or the payload does not fit.
     pub fn make_exception(&mut self, tag: u32, payload: &[Value]) -> Result<Exception, HostError> {
-        let made = exception::make(&mut self.caller, tag, payload).map_err(host_error)?;
-        Exception::new(&mut self.caller, made).map_err(host_error)
+        exception::make(&mut self.caller, tag, payload).map_err(host_error)
     }
 
     /// The tag of an exception, by its original index, and the payload.

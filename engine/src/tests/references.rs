@@ -96,7 +96,12 @@ fn metadata(original: &[u8]) -> Metadata {
 }
 
 fn module() -> Module {
-    let options = EngineOptions { cache: CacheMode::Off, ..Default::default() };
+    module_within(EngineOptions::default().reference_heap_bytes)
+}
+
+fn module_within(reference_heap_bytes: u64) -> Module {
+    let options =
+        EngineOptions { cache: CacheMode::Off, reference_heap_bytes, ..Default::default() };
     let engine = Engine::new(&options).expect("the default options work everywhere");
     let wasm = wat::parse_str(include_str!("references.wat")).expect("it is a module");
     Module::from_parts(&engine, b"the original", &wasm, metadata(b"the original"))
@@ -246,6 +251,31 @@ fn long_chains_of_exceptions() {
     let mut again = load(&module, &written).expect("it can be loaded");
     assert!(matches!(again.run(u64::MAX).expect("it runs"), Outcome::Finished(_)));
     check_results(&mut again, 100_000);
+}
+
+/// What is in use has to fit; what is not is freed.
+#[test]
+fn the_heap_of_references_is_bounded() {
+    let small = module_within(1 << 20);
+    let mut tasklet = spawn(&small, 100_000);
+    let Outcome::Trapped(trap) = tasklet.run(u64::MAX).unwrap() else { panic!("no trap") };
+    assert_eq!(trap.kind, TrapKind::Host);
+    assert!(trap.message.contains("the heap of references"), "{trap}");
+    let mut large = spawn(&module(), 100_000);
+    large.run(6).unwrap();
+    let error = load(&small, &capture(&mut large)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+    // A hundred times what fits, one after the other.
+    let forgetful = |ctx: &mut HostCtx<'_>, args: &[Value]| {
+        for _ in 0..100_000 {
+            ctx.make_exception(1, &[Value::ExnRef(None)])?;
+        }
+        Err(ctx.throw(0, &[Value::I32(1), args[0].clone(), Value::ExnRef(None)]))
+    };
+    let host = builder(0).func("host", "throw", &[ValType::ExternRef], &[], forgetful).build();
+    let mut tasklet = Tasklet::spawn(&small, host, main_of("x")).unwrap();
+    let outcome = tasklet.run(u64::MAX).unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)), "{outcome:?}");
 }
 
 #[test]
