@@ -5,8 +5,8 @@ mod common;
 
 use common::{invoke, module, reload};
 use tasklet_engine::{
-    BACKTRACE_LINES_MAX, CacheMode, Engine, EngineOptions, Entry, Host, HostError, Limits, Module,
-    Outcome, Status, Tasklet, Trap, TrapKind, Value,
+    BACKTRACE_LINES_MAX, CacheMode, Digest, Engine, EngineOptions, Entry, Host, HostError, Limits,
+    Module, Outcome, SnapshotOptions, Status, Tasklet, Trap, TrapKind, Value,
 };
 
 /// `deep(n)` is n, by n calls. `endless` never ends, `even` and `odd` call one another, `table`
@@ -294,4 +294,19 @@ fn callbacks_are_bounded_by_the_native_stack_alone() {
     assert_eq!(trap.kind, TrapKind::StackOverflow);
     assert!(trap.message.contains("calls back into the guest"), "{trap}");
     assert!(trap.message.contains("`host::again`"), "{trap}");
+}
+
+#[test]
+fn a_forged_count_of_steps_runs_out_of_cuts_and_not_of_time() {
+    let module = module(DEEP);
+    let mut tasklet = Tasklet::spawn(&module, Host::empty(), call("deep", &[100_000])).unwrap();
+    tasklet.run(1000).unwrap();
+    let mut forged = tasklet.snapshot(&SnapshotOptions::default()).unwrap();
+    for below in [0, 1, 100, 1 << 20, 1 << 22, 1 << 23] {
+        forged.steps_used = u64::MAX - below;
+        let loaded = Tasklet::load(&module, &forged, Digest([0; 32]), Host::empty());
+        // Either there are no such counts, or it goes on.
+        let Ok(mut loaded) = loaded else { continue };
+        assert_eq!(loaded.run(u64::MAX).unwrap(), Outcome::Finished(vec![Value::I32(100_000)]));
+    }
 }

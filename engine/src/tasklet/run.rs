@@ -119,7 +119,10 @@ impl Tasklet {
             if self.fuel < abi::DEBT_FLOOR {
                 return Ok(Stop::Budget);
             }
-            let to_cut = self.cut.checked_signed_diff(self.charged).unwrap_or(i64::MAX);
+            // A count that only a forged snapshot can have leaves no room for another cut.
+            let to_cut = Some(self.cut).filter(|cut| *cut < u64::MAX);
+            let to_cut = to_cut.and_then(|cut| cut.checked_signed_diff(self.charged));
+            let to_cut = to_cut.unwrap_or(i64::MAX);
             let fuel = self.fuel.min(to_cut.max(abi::DEBT_FLOOR));
             let is_cut = fuel < self.fuel;
             let stop = self.stretch(fuel)?;
