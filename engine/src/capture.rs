@@ -45,7 +45,7 @@ impl Tasklet {
     /// # Errors
     /// [`Error::NoCodec`] and [`Error::Codec`] when it holds an object of the host's that cannot be
     /// written down, [`Error::Unsupported`] when it holds a reference to a function that is not the
-    /// module's, [`Error::Wasi`] when an open file can no longer be named.
+    /// module's, and before the first call, [`Error::Wasi`] when an open file can no longer be named.
     pub fn snapshot(&mut self, options: &SnapshotOptions) -> Result<Snapshot<'_>, Error> {
         // In the order in which references are numbered.
         let mut references = References::new(self.store.data().codecs.clone());
@@ -107,7 +107,11 @@ impl Tasklet {
     }
 
     fn entry(&mut self, references: &mut References) -> Result<snapshot::Entry, Error> {
-        let Started { export, args } = &self.entry;
+        let Some(Started { export, args }) = &self.entry else {
+            let what = "a snapshot of a tasklet that was given no call yet: call an export first, \
+                        or spawn it with one";
+            return Err(Error::Unsupported { what: what.into() });
+        };
         let place = || format!("`{export}`, argument");
         let args = references.values(&mut self.store, args, &place)?;
         Ok(snapshot::Entry { export: export.clone(), args })

@@ -65,6 +65,14 @@ pub enum Error {
         /// The types given.
         found: String,
     },
+    /// A tasklet cannot be given another call.
+    #[error("cannot call `{name}`: {what}")]
+    CannotCall {
+        /// The export to be called.
+        name: String,
+        /// Why not, and the way out.
+        what: &'static str,
+    },
     /// The module imports something the host does not provide.
     #[error("unknown import `{module}::{name}` of type {ty}; {way_out}")]
     UnknownImport {
@@ -216,7 +224,9 @@ impl Error {
             Error::Snapshot { .. } => ErrorKind::Snapshot,
             Error::Incompatible { .. } => ErrorKind::Incompatible,
             Error::ModuleNotFound { .. } => ErrorKind::NotFound,
-            Error::NoSuchExport { .. } | Error::Arguments { .. } => ErrorKind::Usage,
+            Error::NoSuchExport { .. } | Error::Arguments { .. } | Error::CannotCall { .. } => {
+                ErrorKind::Usage
+            }
             Error::UnknownImport { .. } | Error::ImportType { .. } => ErrorKind::Import,
             Error::InsideHostImport { .. } => ErrorKind::InsideHostImport,
             Error::Io { .. } | Error::Write(_) => ErrorKind::Io,

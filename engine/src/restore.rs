@@ -65,7 +65,7 @@ impl Tasklet {
             module: module.clone(),
             store,
             exports,
-            entry,
+            entry: Some(entry),
             queue,
             current: checked.current,
             status,

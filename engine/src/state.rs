@@ -59,6 +59,8 @@ pub(crate) enum PauseReason {
 
 /// The exports of an instrumented module that the engine uses; see [`abi`].
 pub(crate) struct Exports {
+    /// For the exports by the names the guest gave them.
+    pub(crate) instance: Instance,
     pub(crate) fuel: Global,
     pub(crate) debt: Global,
     pub(crate) sp: Global,
@@ -140,6 +142,7 @@ impl Exports {
         let run = (instance.get_typed_func(&mut store, abi::RUN))
             .map_err(|_| Error::internal("`run` is missing or has another type"))?;
         Ok(Exports {
+            instance: *instance,
             fuel,
             debt,
             sp,

@@ -1,5 +1,6 @@
 //! A tasklet: an instance, its continuation and its host-side state.
 
+mod call;
 mod frames;
 mod handle;
 mod run;
@@ -40,13 +41,16 @@ pub enum Entry {
         /// Its arguments.
         args: Vec<Value>,
     },
+    /// Only what comes before the first call: the module's start function, and a reactor's
+    /// `_initialize`. Exports are called afterwards, by [`Tasklet::call`].
+    Start,
 }
 
 /// Why [`Tasklet::run`] returned.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The entry function returned these values.
+    /// The call being made returned these values.
     Finished(Vec<Value>),
     /// The guest exited with this code.
     Exited(u32),
@@ -65,7 +69,7 @@ pub enum Outcome {
 pub enum Status {
     /// It can go on; the reason is why it stands still.
     Paused(PauseReason),
-    /// The entry function returned these values.
+    /// The call made last returned these values. [`Tasklet::call`] makes the next.
     Finished(Vec<Value>),
     /// The guest exited with this code.
     Exited(u32),
@@ -105,7 +109,8 @@ pub struct Tasklet {
     pub(crate) module: Module,
     pub(crate) store: Store<State>,
     pub(crate) exports: Arc<Exports>,
-    pub(crate) entry: Started,
+    /// The call being made, or made last; `None` before the first.
+    pub(crate) entry: Option<Started>,
     /// Calls still to be made once no frame is left, in order.
     pub(crate) queue: VecDeque<PendingCall>,
     /// A function with the result types of the call being made.

@@ -17,7 +17,7 @@ use crate::wasi::Wasi;
 
 impl Tasklet {
     /// Makes a tasklet that stands before its first instruction: that of the module's start
-    /// function if it has one, else of the entry.
+    /// function if it has one, else of the entry. If there is neither, it has finished.
     ///
     /// # Errors
     /// [`Error::NoSuchExport`] and [`Error::Arguments`] when the entry does not fit,
@@ -25,26 +25,37 @@ impl Tasklet {
     /// [`Error::Limit`], [`Error::Wasi`], and [`Error::Instantiate`] when the module's own
     /// segments are out of bounds.
     pub fn spawn(module: &Module, host: Host, entry: Entry) -> Result<Tasklet, Error> {
-        let (entry, call) = resolve(module, entry)?;
+        let resolved = match entry {
+            Entry::Command => Some(resolve(module, "_start", Vec::new())?),
+            Entry::Invoke { name, args } => Some(resolve(module, &name, args)?),
+            Entry::Start => None,
+        };
+        let (entry, call) = resolved.unzip();
         let metadata = module.metadata();
         let mut queue: VecDeque<PendingCall> = VecDeque::new();
         queue.extend(metadata.start.map(|function| PendingCall { function, args: Vec::new() }));
-        queue.extend(initializer(module, &entry));
-        queue.push_back(call);
+        queue.extend(initializer(module, entry.as_ref()));
+        queue.extend(call);
         let mut host = host;
         let wasi = host.wasi.take().map(|setup| setup.begin()).transpose()?;
         let globals = host::given_globals(&host, metadata)?;
         let (mut store, exports) = instantiate(module, host, wasi, &globals)?;
-        let first = queue.pop_front().expect("the entry was just put there");
-        push_call(&mut store, first.function, &first.args)?;
+        let first = queue.pop_front();
+        if let Some(first) = &first {
+            push_call(&mut store, first.function, &first.args)?;
+        }
         Ok(Tasklet {
             module: module.clone(),
             store,
             exports,
             entry,
             queue,
-            current: first.function,
-            status: Status::Paused(PauseReason::Requested),
+            current: first.as_ref().map_or(0, |first| first.function),
+            status: match first {
+                Some(_) => Status::Paused(PauseReason::Requested),
+                // Nothing comes before the first call.
+                None => Status::Finished(Vec::new()),
+            },
             waiting: None,
             charged: 0,
             fuel: 0,
@@ -54,33 +65,34 @@ impl Tasklet {
     }
 }
 
-fn resolve(module: &Module, entry: Entry) -> Result<(Started, PendingCall), Error> {
-    let (name, args) = match entry {
-        Entry::Command => ("_start".to_string(), Vec::new()),
-        Entry::Invoke { name, args } => (name, args),
-    };
+/// The call of an export, in the terms of snapshots and as it is queued.
+pub(super) fn resolve(
+    module: &Module,
+    name: &str,
+    args: Vec<Value>,
+) -> Result<(Started, PendingCall), Error> {
     let metadata = module.metadata();
     let export = metadata.exports.iter().find(|export| export.name == name);
     let found =
         export.and_then(|export| Some((export.function, metadata.type_of(export.function)?)));
     let Some((function, ty)) = found else {
-        return Err(Error::NoSuchExport { name });
+        return Err(Error::NoSuchExport { name: name.to_string() });
     };
     if !value::have_types(&args, &ty.params) {
         return Err(Error::Arguments {
-            function: name,
+            function: name.to_string(),
             expected: value::list(ty.params.iter().copied()),
             found: value::list(args.iter().map(Value::ty)),
         });
     }
     let call = PendingCall { function, args: args.clone() };
-    Ok((Started { export: name, args }, call))
+    Ok((Started { export: name.to_string(), args }, call))
 }
 
 /// What a reactor wants called before anything else.
-fn initializer(module: &Module, entry: &Started) -> Option<PendingCall> {
+fn initializer(module: &Module, entry: Option<&Started>) -> Option<PendingCall> {
     const NAME: &str = "_initialize";
-    if entry.export == "_start" || entry.export == NAME {
+    if entry.is_some_and(|entry| entry.export == "_start" || entry.export == NAME) {
         return None;
     }
     let metadata = module.metadata();

@@ -293,7 +293,7 @@ fn what_has_no_codec_is_named_with_its_place() {
     // It runs none the less.
     assert!(matches!(tasklet.run(8).unwrap(), Outcome::OutOfBudget));
     let null = Value::ExternRef(None);
-    tasklet.entry.args = vec![null.clone()];
+    tasklet.entry.as_mut().expect("it was given one").args = vec![null.clone()];
     assert_eq!(refused(&mut tasklet), "local 0 of main (function 2)");
     let exports = tasklet.exports.clone();
     let nothing = wasmtime::Ref::Extern(None);
