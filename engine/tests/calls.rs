@@ -82,7 +82,11 @@ fn a_later_call_can_be_written_down_anywhere() {
         }
         let snapshot = tasklet.snapshot(&SnapshotOptions::default()).unwrap();
         assert_eq!(snapshot.entry.export, "add");
-        assert_eq!(snapshot.entry.args, [Value::I32(50)], "the call being made, not the first");
+        assert_eq!(
+            snapshot.entry.args,
+            [tasklet_engine::snapshot::Value::I32(50)],
+            "the call being made, not the first"
+        );
     };
     assert!(pauses > 50, "{pauses} pauses");
     assert_eq!(outcome, second);

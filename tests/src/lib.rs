@@ -12,6 +12,7 @@ pub mod parallel;
 pub mod plain;
 pub mod random;
 pub mod reveal;
+pub mod spec;
 pub mod world;
 
 use std::path::PathBuf;

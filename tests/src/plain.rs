@@ -324,7 +324,7 @@ fn from_val(mut store: impl wasmtime::AsContextMut<Data = Data>, value: Val) -> 
     }
 }
 
-fn trap_kind(trap: Trap) -> TrapKind {
+pub(crate) fn trap_kind(trap: Trap) -> TrapKind {
     match trap {
         Trap::UnreachableCodeReached => TrapKind::Unreachable,
         Trap::MemoryOutOfBounds => TrapKind::MemoryOutOfBounds,
