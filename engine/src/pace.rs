@@ -40,8 +40,8 @@ pub(crate) struct Pace {
     pub(crate) depth_steps: u64,
     /// Frame memory that a run can fill from cut to cut.
     pub(crate) frame_bytes: u64,
-    /// Elements of the shadow table likewise.
-    pub(crate) references: u64,
+    /// References of the frame that has most.
+    frame_references: u64,
 }
 
 impl Pace {
@@ -68,11 +68,21 @@ impl Pace {
             cut_steps,
             depth_steps,
             frame_bytes: frame_bytes.clamp(least, 2 * DEPTH_BYTES),
-            references: match references {
-                0 => 0,
-                _ => CUT_REFERENCES.max(references),
-            },
+            frame_references: references,
         }
+    }
+
+    /// Elements of the shadow table that a run with that fuel can fill. The table is real memory.
+    pub(crate) fn references(&self, fuel: i64) -> u64 {
+        if self.frame_references == 0 {
+            return 0;
+        }
+        // Each frame has taken two steps, but for a few that were entered before or need no check.
+        let frames = fuel.max(0) as u64 / 2 + abi::limits::UNCHECKED_STEPS_MAX;
+        let most = CUT_REFERENCES + abi::limits::UNCHECKED_STEPS_MAX * self.frame_references;
+        // Less, and the driver would grow it.
+        let least = u64::from(abi::limits::REFS_RESERVE);
+        frames.saturating_mul(self.frame_references).clamp(least, most)
     }
 
     /// The first cut from that count of charged steps on.

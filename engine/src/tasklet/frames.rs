@@ -201,8 +201,8 @@ pub(crate) fn grow_for(store: &mut impl Context, bytes: u64, references: u64) ->
 /// Makes room for all that can be spilled before the next cut, once as it is written and once as
 /// it is put in order. Generated code then never grows these itself, which the limiter could not
 /// tell from the guest growing its own.
-pub(crate) fn reserve(store: &mut impl Context, pace: &Pace) -> Result<(), Error> {
-    grow_for(store, 2 * pace.frame_bytes + (1 << 16), 2 * pace.references)
+pub(crate) fn reserve(store: &mut impl Context, pace: &Pace, fuel: i64) -> Result<(), Error> {
+    grow_for(store, 2 * pace.frame_bytes + (1 << 16), 2 * pace.references(fuel))
 }
 
 /// Forgets the references of a continuation that is dropped, so that they can be collected.

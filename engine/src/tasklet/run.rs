@@ -145,7 +145,7 @@ impl Tasklet {
 
     /// Runs with that fuel, which is at most what there is.
     fn stretch(&mut self, fuel: i64) -> Result<Stop, Error> {
-        if frames::reserve(&mut self.store, &self.module.pace()).is_err() {
+        if frames::reserve(&mut self.store, &self.module.pace(), fuel).is_err() {
             return Ok(Stop::Trap(self.stack_exhausted("no room is left for more frames")));
         }
         self.store.data_mut().meter = Meter { charged: self.charged, fuel };

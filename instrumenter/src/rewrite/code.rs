@@ -145,6 +145,12 @@ impl Code {
         self.open(&Instruction::If(BlockType::Empty))
     }
 
+    /// `if`, with the hint that it is not taken.
+    pub fn if_unlikely(&mut self) -> Label {
+        self.hints.push((self.bytes.len() as u32, false));
+        self.if_()
+    }
+
     /// `try_table`; the labels are those of blocks around it.
     pub fn try_table(&mut self, catches: &[(Option<u32>, bool, Label)]) -> Label {
         let catches: Vec<Catch> = catches
@@ -236,13 +242,6 @@ impl Code {
         self.get(fuel);
         self.i64(limit);
         self.push(&Instruction::I64LtS);
-    }
-
-    /// `fuel >= limit`
-    pub fn fuel_suffices(&mut self, fuel: Local, limit: i64) {
-        self.get(fuel);
-        self.i64(limit);
-        self.push(&Instruction::I64GeS);
     }
 
     /// `fuel -= charge`

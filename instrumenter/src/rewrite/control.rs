@@ -176,6 +176,10 @@ impl Rewriter<'_> {
     }
 
     /// Goes to a node if the fuel is below a limit, which is hardly ever so.
+    ///
+    /// The cold code must be the branch's first target. Cranelift looks at the targets in reverse,
+    /// and once it has come to one that is outside of a loop, as cold code is, it takes no more of
+    /// what follows out of that loop, not even the base of the memory.
     pub(super) fn goto_if_below(&mut self, limit: i64, node: NodeId) {
         match self.label(node) {
             Some(label) => {
@@ -183,9 +187,8 @@ impl Rewriter<'_> {
                 self.out.br_if_hinted(label, false);
             }
             None => {
-                let past = self.out.block();
-                self.out.fuel_suffices(self.fuel, limit);
-                self.out.br_if_hinted(past, true);
+                self.out.fuel_below(self.fuel, limit);
+                self.out.if_unlikely();
                 self.tree(node);
                 self.out.end();
             }

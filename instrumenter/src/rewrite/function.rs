@@ -350,9 +350,8 @@ impl<'a> Rewriter<'a> {
         }
         self.out.push(&Instruction::I64Sub);
         self.out.set(fuel);
-        let past = self.out.block();
-        self.out.fuel_suffices(fuel, abi::DEBT_FLOOR);
-        self.out.br_if_hinted(past, true);
+        self.out.fuel_below(fuel, abi::DEBT_FLOOR);
+        self.out.if_unlikely();
         let debt = self.shared.runtime.debt;
         self.out.global_get(debt);
         self.out.i64(abi::DEBT_FLOOR);

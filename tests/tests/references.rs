@@ -142,7 +142,7 @@ fn exceptions_are_caught_across_pauses() {
           (block $w (result exnref i64)
             (try_table (catch $wrap $w) (throw $wrap (local.get $x) (i64.const 1)))
             (unreachable))
-          (local.set $sum (i32.add (local.get $sum) (i32.wrap_i64)))
+          (local.set $sum (i32.add (i32.wrap_i64) (local.get $sum)))
           (local.set $x)
           (call $wait (i32.const 5))
           (block $again (result i32)
