@@ -26,6 +26,10 @@ const FLAGS: &[&str] = &[
     "--enable-reference-types",
 ];
 
+/// Programs with functions so large that `wasm-opt` was not done with them after three minutes of
+/// CPU time.
+pub const TOO_LARGE: &[&str] = &["wasmi"];
+
 /// The tool, and where its results are kept.
 #[derive(Debug)]
 pub struct Asyncify {
@@ -52,13 +56,14 @@ impl Asyncify {
 
     /// Adds fuel polls and what unwinds and rewinds; a minute for large programs, so the result is
     /// kept.
-    pub fn transform(&self, wasm: &[u8]) -> Result<Vec<u8>> {
+    pub fn transform(&self, name: &str, wasm: &[u8]) -> Result<Vec<u8>> {
         let polled = polls::add(wasm)?;
         let mut hash = blake3::Hasher::new();
         hash.update(&polled).update(BINARYEN.as_bytes());
         hash.update(self.passes.join(" ").as_bytes()).update(FLAGS.join(" ").as_bytes());
         let path = self.kept.join(hash.finalize().to_hex().as_str()).with_extension("wasm");
         if !path.exists() {
+            eprintln!("{name}: wasm-opt rewrites it, this once");
             std::fs::create_dir_all(&self.kept)?;
             let id = std::process::id();
             let [before, after] =

@@ -106,6 +106,11 @@ fn main() -> Result<()> {
         let text = serde_json::to_vec_pretty(&table::json(&rows, &figures))?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
+    if asyncify.is_some() {
+        for row in rows.iter().filter(|row| asyncify::TOO_LARGE.contains(&&*row.name)) {
+            println!("not measured: asyncify of {}, which is too large for wasm-opt", row.name);
+        }
+    }
     for line in missing {
         println!("not measured: {line}");
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use crate::asyncify::Asyncify;
+use crate::asyncify::{Asyncify, TOO_LARGE};
 use crate::cpu;
 use crate::plain::{Interruption, Plain};
 use crate::programs::Program;
@@ -77,9 +77,11 @@ fn runners(
         let (plain, compiled) = Plain::compile(program, interruption)?;
         anyhow::Ok(Some((Runner::Plain(plain), compiled)))
     };
+    let asyncify = asyncify.filter(|_| !TOO_LARGE.contains(&&*program.name));
     let asyncified = match asyncify {
         Some(asyncify) => {
-            let module = asyncify.transform(&program.wasm).context(program.name.clone())?;
+            let name = &program.name;
+            let module = asyncify.transform(name, &program.wasm).context(name.clone())?;
             let (plain, compiled) = Plain::asyncified(&module)?;
             Some((Runner::Plain(plain), compiled))
         }

@@ -73,7 +73,8 @@ pub fn by_depth_asyncified(asyncify: &Asyncify, short: bool) -> Result<Vec<(Stri
     DEPTHS
         .into_iter()
         .map(|depth| {
-            let wasm = asyncify.transform(&deep(depth)?.wasm)?;
+            let program = deep(depth)?;
+            let wasm = asyncify.transform(&program.name, &program.wasm)?;
             let steps = enough(depth) as i64;
             let mut paused = Yielding::start(&wasm, steps).map_err(anyhow::Error::msg)?;
             let slices = SLICES / if short { 100 } else { 1 } / (depth as u32 + 10);

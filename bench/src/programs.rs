@@ -84,7 +84,7 @@ const BIG: &[Entry] = &[
     entry("png", Cache("rust"), "12", "1"),
     entry("json", Example, "900", "2"),
     entry("serde-json", Cache("rust"), "100", "1"),
-    entry("regex", Cache("rust"), "800", "2"),
+    entry("regex", Cache("rust"), "3500", "2"),
     entry("markdown", Cache("rust"), "250", "1"),
     entry("words", Cache("cpp"), "60", "1"),
 ];
