@@ -6,6 +6,7 @@ pub(crate) mod liveness;
 pub(crate) mod loops;
 pub(crate) mod order;
 pub(crate) mod stack;
+pub(crate) mod tails;
 
 use crate::abi::limits;
 use crate::error::{Error, ErrorKind};

@@ -28,6 +28,7 @@ use crate::abi::limits;
 use crate::analyse::Analysis;
 use crate::analyse::callgraph::CanPause;
 use crate::analyse::order::NONE;
+use crate::analyse::tails;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{BlockId, Call, End, Graph, HandlersId, NO_HANDLERS, Var};
 use crate::metadata::{PointKind, ValType};
@@ -148,7 +149,7 @@ pub(crate) fn plan(
     };
     let resumable = can_pause.function(function);
     if resumable {
-        planner.find_points(can_pause, code_offset);
+        planner.find_points(can_pause, function, code_offset);
     }
     if planner.values > limits::FRAME_VALUES_MAX {
         return Err(too_many("values live at resume points", limits::FRAME_VALUES_MAX));
@@ -191,7 +192,7 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn find_points(&mut self, can_pause: &CanPause, code_offset: u32) {
+    fn find_points(&mut self, can_pause: &CanPause, function: u32, code_offset: u32) {
         let params = self.analysis.live.live_in(0).filter(|local| *local < self.graph.params);
         let params: Vec<Var> = params.collect();
         self.add_point(PointKind::Entry, code_offset, 0, &params, None, Vec::new(), 0);
@@ -208,7 +209,7 @@ impl Planner<'_> {
                 continue;
             }
             let below = self.graph.blocks[block as usize].stack_out.len();
-            if self.is_tail_call(call, next, below) {
+            if can_pause.frameless(function, call) && tails::is_tail_call(self.graph, block) {
                 self.plan.tail_calls[block as usize] = true;
                 continue;
             }
@@ -302,36 +303,6 @@ impl Planner<'_> {
             level -= 1;
         }
         level as u32
-    }
-
-    /// Whether a call's results are exactly what the function goes on to return, at no cost.
-    fn is_tail_call(&self, call: Call, next: BlockId, below: usize) -> bool {
-        /// Jumps followed; real code has one or two.
-        const JUMPS_MAX: usize = 8;
-        let results = &self.graph.results;
-        let mut block = &self.graph.blocks[next as usize];
-        if call.handlers != NO_HANDLERS || block.stack_in.len() - below != results.len() {
-            return false;
-        }
-        for _ in 0..JUMPS_MAX {
-            let idle = block.ops.is_empty() && block.cost == 0 && block.header.is_none();
-            if !idle || !block.stack_in.ends_with(results) {
-                return false;
-            }
-            match block.end {
-                End::Return => return true,
-                // The results are the topmost operands, and stay so if the jump keeps them.
-                End::Jump { target, arity } => {
-                    let next = &self.graph.blocks[target as usize];
-                    if (arity as usize) < results.len() && next.stack_in != block.stack_in {
-                        return false;
-                    }
-                    block = next;
-                }
-                _ => return false,
-            }
-        }
-        false
     }
 
     fn node(&mut self, node: Node) -> NodeId {

@@ -109,13 +109,15 @@ pub struct Effort {
     pub dense: u64,
     /// ... and after them one in so many.
     pub stride: u64,
+    /// So many slices of a call have the budget of the mode, those behind a thousand steps.
+    pub slices: u64,
 }
 
 impl Effort {
     /// The short form, part of the usual tests.
-    pub const SHORT: Effort = Effort { dense: 20, stride: 1009 };
+    pub const SHORT: Effort = Effort { dense: 20, stride: 1009, slices: 100_000 };
     /// The full form: every stop.
-    pub const FULL: Effort = Effort { dense: u64::MAX, stride: 1 };
+    pub const FULL: Effort = Effort { dense: u64::MAX, stride: 1, slices: u64::MAX };
 }
 
 /// Runs a file in all modes.
@@ -145,8 +147,8 @@ pub fn verdicts(
     (0..).zip(&mut expected).for_each(|(at, verdict)| forge(at, verdict));
     let modules = Modules::new(&script);
     let totals = Arc::new(Totals::default());
-    let Effort { dense, stride } = Effort::FULL;
-    let driver = Driver { mode, dense, stride, totals };
+    let Effort { dense, stride, slices } = Effort::FULL;
+    let driver = Driver { mode, dense, stride, slices, totals };
     let mut tasklets = Tasklets::new(&script, &modules, driver);
     Ok((0..).zip(&expected).map(|(at, expected)| tasklets.step(at, expected)).collect())
 }
@@ -169,8 +171,8 @@ fn run_script(source: &Source, script: &Script<'_>, effort: Effort, counts: &mut
     let modules = Modules::new(script);
     for mode in Mode::ALL {
         let totals = Arc::new(Totals::default());
-        let Effort { dense, stride } = effort;
-        let driver = Driver { mode, dense, stride, totals: totals.clone() };
+        let Effort { dense, stride, slices } = effort;
+        let driver = Driver { mode, dense, stride, slices, totals: totals.clone() };
         let mut tasklets = Tasklets::new(script, &modules, driver);
         for (at, expected) in expected.iter().enumerate() {
             let directive = &script.directives[at];

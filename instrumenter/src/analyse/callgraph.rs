@@ -4,8 +4,9 @@
 //! longest path, needs no check and no resume code: it runs to its end in any case.
 
 use super::order;
+use super::tails::{self, Tails};
 use crate::abi::limits;
-use crate::graph::{Callee, End, Graph};
+use crate::graph::{BlockId, Call, Callee, End, Graph};
 
 /// What the call graph needs of one function.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Summary {
     pub pauses: bool,
     /// Blocks in topological order: cost, successors, callee.
     blocks: Vec<(u64, Vec<u32>, Option<Target>)>,
+    /// Calls whose results are returned as they are.
+    tails: Vec<Call>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +46,14 @@ pub(crate) fn summarise(graph: &Graph, forced: bool) -> Summary {
         };
         blocks.push((block.cost, list, target));
     }
-    Summary { pauses, blocks }
+    let tails = (0..graph.blocks.len() as BlockId)
+        .filter(|block| tails::is_tail_call(graph, *block))
+        .filter_map(|block| match graph.blocks[block as usize].end {
+            End::Call { call, .. } => Some(call),
+            _ => None,
+        })
+        .collect();
+    Summary { pauses, blocks, tails }
 }
 
 /// Which functions can pause, by function index, imports included.
@@ -51,12 +61,18 @@ pub(crate) fn summarise(graph: &Graph, forced: bool) -> Summary {
 pub(crate) struct CanPause {
     functions: Vec<bool>,
     by_type: Vec<bool>,
+    tails: Tails,
 }
 
 impl CanPause {
     /// Whether the function can pause.
     pub fn function(&self, index: u32) -> bool {
         self.functions[index as usize]
+    }
+
+    /// Whether a call in `function` whose results are returned as they are needs no frame.
+    pub fn frameless(&self, function: u32, call: Call) -> bool {
+        self.tails.leave(function, &call)
     }
 
     /// Whether a call may pause.
@@ -95,7 +111,9 @@ pub(crate) fn can_pause(
     let mut functions: Vec<bool> =
         search.longest.iter().map(|cost| !matches!(cost, Cost::Bounded(_))).collect();
     let by_type = functions.split_off(types.len());
-    CanPause { functions, by_type }
+    let calls = (imported..).zip(summaries.iter().map(|summary| summary.tails.as_slice()));
+    let tails = Tails::new(calls, types, type_count, referenced);
+    CanPause { functions, by_type, tails }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,7 +235,7 @@ mod tests {
         let mut blocks: Vec<_> =
             callees.iter().enumerate().map(|(at, t)| (0, vec![at as u32 + 1], Some(*t))).collect();
         blocks.push((cost, vec![], None));
-        Summary { pauses: false, blocks }
+        Summary { pauses: false, blocks, tails: Vec::new() }
     }
 
     fn decide(summaries: &[Summary], referenced: &[u32]) -> Vec<bool> {

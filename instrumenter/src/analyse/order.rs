@@ -85,6 +85,33 @@ fn intersect(dominators: &[u32], position: &[u32], mut a: u32, mut b: u32) -> u3
     a
 }
 
+/// The strongly connected components, named by one of their nodes: the nodes of each together,
+/// predecessors before successors, and the component of every node. Every node must be
+/// reachable from node 0. (Kosaraju and Sharir.)
+pub(crate) fn components(successors: &[Vec<u32>]) -> (Vec<u32>, Vec<u32>) {
+    let (order, _) = reverse_postorder(successors);
+    let before = predecessors(successors, &order);
+    let mut component = vec![NONE; successors.len()];
+    let mut together = Vec::with_capacity(order.len());
+    for &root in &order {
+        if component[root as usize] != NONE {
+            continue;
+        }
+        component[root as usize] = root;
+        let mut stack = vec![root];
+        while let Some(node) = stack.pop() {
+            together.push(node);
+            for &other in &before[node as usize] {
+                if component[other as usize] == NONE {
+                    component[other as usize] = root;
+                    stack.push(other);
+                }
+            }
+        }
+    }
+    (together, component)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

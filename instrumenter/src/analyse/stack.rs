@@ -21,7 +21,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::Analysis;
-use super::order::{self, NONE};
+use super::order;
 use crate::graph::{Callee, End, Graph};
 use crate::metadata::ValType;
 use crate::types::{Signature, WasmType, kind};
@@ -166,7 +166,7 @@ pub(crate) fn demand(
         let ty = of(Node::Type(types[function as usize])) as usize;
         callees[ty].push(of(Node::Function(function)));
     }
-    let (order, component) = components(&callees);
+    let (order, component) = order::components(&callees);
     // The calls inside recursions; through a type they take no steps and no stack of their own.
     let mut calls: Vec<Call> = Vec::new();
     let mut largest = vec![0u64; count];
@@ -253,32 +253,6 @@ fn beyond(calls: &[Call], nodes: usize, rate: u64) -> Option<Vec<u64>> {
         }
     }
     None
-}
-
-/// The strongly connected components, named by one of their nodes: the nodes of each together,
-/// callers before callees, and the component of every node. (Kosaraju and Sharir.)
-fn components(successors: &[Vec<u32>]) -> (Vec<u32>, Vec<u32>) {
-    let (order, _) = order::reverse_postorder(successors);
-    let predecessors = order::predecessors(successors, &order);
-    let mut component = vec![NONE; successors.len()];
-    let mut together = Vec::with_capacity(order.len());
-    for &root in &order {
-        if component[root as usize] != NONE {
-            continue;
-        }
-        component[root as usize] = root;
-        let mut stack = vec![root];
-        while let Some(node) = stack.pop() {
-            together.push(node);
-            for &before in &predecessors[node as usize] {
-                if component[before as usize] == NONE {
-                    component[before as usize] = root;
-                    stack.push(before);
-                }
-            }
-        }
-    }
-    (together, component)
 }
 
 #[cfg(test)]

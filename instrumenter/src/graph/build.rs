@@ -397,11 +397,12 @@ impl<'a> Builder<'a> {
 
     fn throw(&mut self, pops: u32) {
         let Some((_, stack)) = &self.current else { return };
-        let operands = stack[stack.len() - pops as usize..].to_vec();
-        let height = stack.len() as u32 - pops;
+        let (below, operands) = stack.split_at(stack.len() - pops as usize);
+        let operands = operands.to_vec();
         if self.handlers != NO_HANDLERS {
-            for (at, ty) in operands.iter().enumerate() {
-                self.graph.slot(height + at as u32, *ty);
+            // A handler finds what is below in its slots.
+            for (height, ty) in (0..).zip(below) {
+                self.graph.slot(height, *ty);
             }
         }
         self.pop(pops);

@@ -72,6 +72,8 @@ pub struct Driver {
     /// So many stops of a call go through a snapshot, then one in so many.
     pub dense: u64,
     pub stride: u64,
+    /// So many slices of a call have the budget of the mode, those behind a thousand steps.
+    pub slices: u64,
     pub totals: Arc<Totals>,
 }
 
@@ -139,6 +141,7 @@ impl Living {
                 0 => self.tasklet()?.balance()?.min(0).unsigned_abs(),
                 _ => 0,
             };
+            let budget = if slices > self.driver.slices { budget.max(1000) } else { budget };
             match self.tasklet()?.run(budget.max(debt))? {
                 Outcome::OutOfBudget => totals.stops.fetch_add(1, Ordering::Relaxed),
                 outcome => break outcome,
