@@ -359,29 +359,51 @@ impl Planner<'_> {
         }
     }
 
-    /// The nodes that write the frames: what frames have in common is written by the same ones.
+    /// The nodes that write the frames. What frames have in common is written by the same nodes, but
+    /// for points inside loops: there all that is live would have to be in the same places at all
+    /// such points, and the loop pays for it.
     fn pauses(&mut self) -> Vec<NodeId> {
         let leave = self.node(Node::Leave);
-        let mut saves: HashMap<Branch, NodeId> = HashMap::new();
-        let mut path = Vec::new();
+        let mut shared: HashMap<Branch, NodeId> = HashMap::new();
         (0..self.plan.points.len())
-            .map(|point| {
-                // From the leaf up to what is known already, and then down again, as a node must
-                // know the next one.
-                let mut at = self.plan.points[point].layout.last;
-                while at != NONE && !saves.contains_key(&at) {
-                    let (values, parent) = self.tree.run(at);
-                    path.push((at, values));
-                    at = parent;
-                }
-                let mut next = saves.get(&at).copied().unwrap_or(leave);
-                for (branch, values) in path.drain(..).rev() {
-                    next = self.node(Node::Save { values, next });
-                    saves.insert(branch, next);
-                }
-                self.node(Node::Pause { point: point as u32, next })
+            .map(|number| {
+                let point = &self.plan.points[number];
+                let (last, inside) = (point.layout.last, !point.loops.is_empty());
+                let next = match last {
+                    NONE => leave,
+                    last if inside => {
+                        let values = self.tree.path(last);
+                        self.node(Node::Save { values, next: leave })
+                    }
+                    last => self.save(last, leave, &mut shared),
+                };
+                self.node(Node::Pause { point: number as u32, next })
             })
             .collect()
+    }
+
+    /// The node that writes the values from `last` to the root of the tree, and then goes on at
+    /// `leave`; `shared` are those that have been made.
+    fn save(
+        &mut self,
+        last: Branch,
+        leave: NodeId,
+        shared: &mut HashMap<Branch, NodeId>,
+    ) -> NodeId {
+        // Up to what is there already, and then down again, as a node must know the next one.
+        let mut path = Vec::new();
+        let mut at = last;
+        while at != NONE && !shared.contains_key(&at) {
+            let (values, parent) = self.tree.run(at);
+            path.push((at, values));
+            at = parent;
+        }
+        let mut next = shared.get(&at).copied().unwrap_or(leave);
+        for (branch, values) in path.into_iter().rev() {
+            next = self.node(Node::Save { values, next });
+            shared.insert(branch, next);
+        }
+        next
     }
 
     /// The cold path of the loop header at `point`.

@@ -75,6 +75,17 @@ impl Tree {
         self.nodes.get(node as usize).map_or(0, |node| node.at + node.ty.frame_bytes())
     }
 
+    /// The values from a node up to the root.
+    pub fn path(&self, from: Branch) -> Vec<(Var, ValType, u32)> {
+        let mut values = Vec::new();
+        let mut at = from;
+        while let Some(node) = self.nodes.get(at as usize) {
+            values.push((node.var, node.ty, node.at));
+            at = node.parent;
+        }
+        values
+    }
+
     /// The values from a node up to the next one that more than one path leads through, which
     /// follows.
     pub fn run(&self, from: Branch) -> (Vec<(Var, ValType, u32)>, Branch) {
