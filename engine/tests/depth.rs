@@ -264,8 +264,18 @@ fn the_native_stack_holds_what_is_built_between_two_cuts() {
 }
 
 #[test]
-fn a_recursion_that_returns_what_it_is_given_is_a_loop() {
-    let wat = r#"(module (func $f (export "f") (result i32) (call $f)))"#;
+fn a_recursion_that_returns_what_it_is_given_ends_too() {
+    // Such calls need no frame but where they come back to themselves.
+    for wat in [
+        r#"(module (func $f (export "f") (result i32) (call $f)))"#,
+        r#"(module (func $f (export "f") (call $g)) (func $g (call $f)))"#,
+    ] {
+        let mut tasklet = Tasklet::spawn(&module(wat), limited(1024), call("f", &[])).unwrap();
+        let Outcome::Trapped(trap) = tasklet.run(100_000_000).unwrap() else { panic!("{wat}") };
+        assert_eq!(trap.kind, TrapKind::StackOverflow);
+    }
+    // A tail call is another matter: it gives its frame up.
+    let wat = r#"(module (func $f (export "f") (return_call $f)))"#;
     let mut tasklet = Tasklet::spawn(&module(wat), limited(1024), call("f", &[])).unwrap();
     assert_eq!(tasklet.run(100_000_000).unwrap(), Outcome::OutOfBudget);
     assert_eq!(tasklet.backtrace().unwrap().len(), 1);

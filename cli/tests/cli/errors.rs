@@ -80,19 +80,22 @@ fn modules_that_are_none() {
 #[test]
 fn refused_features() {
     let bench = Bench::new();
-    let text = "(module (func $fine) (func $tail (export \"_start\") return_call $fine))";
-    bench.write("tail.wasm", wat::parse_str(text).unwrap());
-    for args in ["run tail.wasm -o t.cbor", "check tail.wasm", "instrument tail.wasm -o out.wasm"] {
-        fails(&bench, args, 65, "tail calls");
-        fails(&bench, args, 65, "function 1 `tail`");
+    let text =
+        "(module (func $fine) (func $boxed (export \"_start\") (drop (ref.i31 (i32.const 1)))))";
+    bench.write("boxed.wasm", wat::parse_str(text).unwrap());
+    for args in
+        ["run boxed.wasm -o t.cbor", "check boxed.wasm", "instrument boxed.wasm -o out.wasm"]
+    {
+        fails(&bench, args, 65, "garbage-collected types");
+        fails(&bench, args, 65, "function 1 `boxed`");
         fails(&bench, args, 65, "byte offset 0x");
     }
-    let run = bench.run(words("check tail.wasm --format json")).exits(65);
+    let run = bench.run(words("check boxed.wasm --format json")).exits(65);
     let json = run.json();
     assert_eq!(json["ok"], false);
     assert_eq!(json["error"]["kind"], "unsupported");
     assert_eq!(json["error"]["function"], 1);
-    assert_eq!(json["error"]["name"], "tail");
+    assert_eq!(json["error"]["name"], "boxed");
     assert!(json["error"]["offset"].as_u64().is_some());
 }
 
