@@ -320,3 +320,36 @@ fn a_forged_count_of_steps_runs_out_of_cuts_and_not_of_time() {
         assert_eq!(loaded.run(u64::MAX).unwrap(), Outcome::Finished(vec![Value::I32(100_000)]));
     }
 }
+
+/// Symptom: a recursion that did much on its way back ended with a tenth of its steps, and could
+/// return other values. Cause: nothing is checked while calls return into one another, so that the
+/// fuel fell below the sentinels, and a callee seemed to have unwound. Now what the fuel cannot
+/// express goes on the debt.
+#[test]
+fn much_work_on_the_way_back_is_counted() {
+    let work = "(drop (i32.const 0))".repeat(100_000);
+    let wat = format!(
+        r#"(module
+        (func $f (param i32) (result i32)
+          (if (i32.eqz (local.get 0)) (then (return (i32.const 1))))
+          (call $f (i32.sub (local.get 0) (i32.const 1)))
+          {work}
+          (return (i32.add (local.get 0))))
+        (func (export "run") (result i32) (call $f (i32.const 25_000))))"#
+    );
+    let module = module(&wat);
+    let mut tasklet = Tasklet::spawn(&module, Host::empty(), call("run", &[])).unwrap();
+    assert_eq!(
+        tasklet.run(u64::MAX).unwrap(),
+        Outcome::Finished(vec![Value::I32(1 + 25_000 * 25_001 / 2)])
+    );
+    assert_eq!(tasklet.steps_used().unwrap(), 25_000 * (100_000 + 10) + 5 + 3);
+}
+
+#[test]
+fn recursion_by_calls_of_both_kinds_ends() {
+    let wat = r#"(module (func $a (export "f") (call $b)) (func $b (return_call $a)))"#;
+    let mut tasklet = Tasklet::spawn(&module(wat), limited(1024), call("f", &[])).unwrap();
+    let Outcome::Trapped(trap) = tasklet.run(100_000_000).unwrap() else { panic!("no end") };
+    assert_eq!(trap.kind, TrapKind::StackOverflow);
+}

@@ -113,10 +113,11 @@ pub const SENTINEL_LIMIT: i64 = -(1 << 31);
 /// bytes once. The dearest are bulk operations of constant length, at most 256 steps for 8 bytes of
 /// code or 2.5 * 10^8 in all, and calls of unchecked functions, at most
 /// [`limits::UNCHECKED_STEPS_MAX`] each; of calls there are fewer than [`limits::NODES_MAX`], which
-/// makes 3.4 * 10^7.
+/// makes 3.4 * 10^7. What is paid while calls return into one another, see
+/// [`limits::RETURN_STEPS_MAX`].
 pub const DEBT_FLOOR: i64 = -(1 << 30);
 /// What a bulk operation with a 64-bit length pays at most: no memory or table is larger.
-pub const BULK_STEPS_MAX: i64 = 1 << 48;
+pub const BULK_STEPS_MAX: i64 = 1 << 40;
 /// The largest fuel the engine may grant at once.
 pub const FUEL_MAX: i64 = 1 << 62;
 
@@ -164,6 +165,12 @@ pub mod limits {
     pub const REFS_RESERVE: u32 = 1 << 16;
     /// Most elements of a shadow table.
     pub const REFS_MAX: u64 = 1 << 24;
+    /// Where more than this can be paid on a path behind a call without another check, the fuel is
+    /// looked at when the call returns. Less cannot add up to the distance from
+    /// [`DEBT_FLOOR`](super::DEBT_FLOOR) to [`SENTINEL_LIMIT`](super::SENTINEL_LIMIT): the engine
+    /// lets at most 2^22 steps go by before nothing is left on the native stack, which makes 2^21
+    /// calls that can return one after the other, and the driver looks at the fuel too.
+    pub const RETURN_STEPS_MAX: u64 = 256;
     /// A function that neither loops nor calls one that can pause, and that costs at most this
     /// many steps on its longest path, gets no check of its own.
     pub const UNCHECKED_STEPS_MAX: u64 = 256;

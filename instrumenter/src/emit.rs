@@ -97,7 +97,7 @@ fn code_section(out: &mut Vec<u8>, bodies: impl Iterator<Item = Body>) {
 /// there is a bug here.
 fn invalid(error: wasmparser::BinaryReaderError) -> Error {
     let message = error.message();
-    let outgrown = ["limit", "out of bounds", "too large", "too big", "maximum", "size"];
+    let outgrown = ["exceeds limit", "exceed maximum", "function body size", "too many"];
     if outgrown.iter().any(|word| message.contains(word)) {
         let message = format!("the rewritten module is too large: {message}; split it");
         return Error::new(ErrorKind::Limit, message);

@@ -55,7 +55,11 @@ pub struct Instrumented {
 /// See [`ErrorKind`]; where a part of the module is at fault, the error says which.
 pub fn instrument(wasm: &[u8], _options: &Options) -> Result<Instrumented, Error> {
     let (mut facts, bodies) = read(wasm)?;
-    facts.catches = bodies.iter().any(|body| body.graph.handlers.len() > 1);
+    // One that only throws counts too: the host may catch what comes out of a callback.
+    facts.catches = bodies.iter().any(|body| {
+        let throws = |block: &graph::Block| matches!(block.end, graph::End::Throw { .. });
+        body.graph.handlers.len() > 1 || body.graph.blocks.iter().any(throws)
+    });
     let references = bodies.iter().flat_map(|body| body.references.iter().copied()).collect();
     let mut metadata = describe::describe(wasm, &facts, references);
     let can_pause = can_pause(&facts, &bodies, &metadata);

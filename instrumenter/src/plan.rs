@@ -50,6 +50,9 @@ pub(crate) struct Plan {
     pub call_pauses: Vec<NodeId>,
     /// Blocks that end in a call whose results are returned as they are.
     pub tail_calls: Vec<bool>,
+    /// Blocks that end in a call behind which so much can be paid without a check that returning
+    /// from many such calls in a row could take the fuel down to the sentinels.
+    pub clamps: Vec<bool>,
     /// Values in the frames of all points.
     pub values: usize,
 }
@@ -136,6 +139,7 @@ pub(crate) fn plan(
             points: Vec::new(),
             call_pauses: vec![NONE; count],
             tail_calls: vec![false; count],
+            clamps: vec![false; count],
             values: 0,
         },
         catches,
@@ -150,6 +154,7 @@ pub(crate) fn plan(
     let resumable = can_pause.function(function);
     if resumable {
         planner.find_points(can_pause, function, code_offset);
+        planner.find_clamps();
     }
     if planner.values > limits::FRAME_VALUES_MAX {
         return Err(too_many("values live at resume points", limits::FRAME_VALUES_MAX));
@@ -203,6 +208,11 @@ impl Planner<'_> {
                 let mut outer = self.analysis.loops.around(block);
                 outer.pop();
                 self.add_point(PointKind::Loop, offset, 0, &live, None, outer, block);
+            }
+            if self.values > limits::FRAME_VALUES_MAX || self.targets > limits::DISPATCH_TARGETS_MAX
+            {
+                // The plan is given up.
+                return;
             }
             let End::Call { call, next } = self.graph.blocks[block as usize].end else { continue };
             if !can_pause.call(call.callee, call.ty) {
@@ -276,6 +286,27 @@ impl Planner<'_> {
         let handlers = NO_HANDLERS;
         let point = PlannedPoint { kind, offset, prepaid, layout, call, loops, block, handlers };
         self.plan.points.push(point);
+    }
+
+    /// See [`limits::RETURN_STEPS_MAX`].
+    fn find_clamps(&mut self) {
+        let mut longest = vec![0u64; self.graph.blocks.len()];
+        for &block in self.analysis.order.iter().rev() {
+            let at = block as usize;
+            let body = &self.graph.blocks[at];
+            let is_call = matches!(body.end, End::Call { .. });
+            // What can pause checks the fuel before it does anything.
+            let checked = is_call && self.point_of[at] != NONE;
+            let callee = if is_call { limits::UNCHECKED_STEPS_MAX } else { 0 };
+            let mut behind = 0;
+            self.graph.successors(block, |next| {
+                if self.analysis.loops.headed_by(next).is_none() {
+                    behind = longest[next as usize].max(behind);
+                }
+            });
+            self.plan.clamps[at] = checked && behind > limits::RETURN_STEPS_MAX;
+            longest[at] = body.cost + if checked { 0 } else { callee + behind };
+        }
     }
 
     fn lay_out(&mut self) {

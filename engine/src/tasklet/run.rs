@@ -58,7 +58,9 @@ impl Tasklet {
             }
             // Where a slice ends within the budget makes no difference, because its balance is
             // carried into the next. This only bounds the time between two looks at the flag.
-            let steps = remaining.min(most);
+            // A single bulk operation may owe more than a lifetime of such slices pays.
+            let owed = self.fuel.min(0).unsigned_abs();
+            let steps = remaining.min(most.saturating_add(owed));
             if budget != UNLIMITED {
                 remaining -= steps;
             }

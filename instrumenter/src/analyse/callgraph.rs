@@ -15,7 +15,7 @@ pub(crate) struct Summary {
     pub pauses: bool,
     /// Blocks in topological order: cost, successors, callee.
     blocks: Vec<(u64, Vec<u32>, Option<Target>)>,
-    /// Calls whose results are returned as they are.
+    /// Calls whose results are returned as they are, tail calls included.
     tails: Vec<Call>,
 }
 
@@ -47,9 +47,9 @@ pub(crate) fn summarise(graph: &Graph, forced: bool) -> Summary {
         blocks.push((block.cost, list, target));
     }
     let tails = (0..graph.blocks.len() as BlockId)
-        .filter(|block| tails::is_tail_call(graph, *block))
         .filter_map(|block| match graph.blocks[block as usize].end {
-            End::Call { call, .. } => Some(call),
+            End::Call { call, .. } if tails::is_tail_call(graph, block) => Some(call),
+            End::TailCall(call) => Some(call),
             _ => None,
         })
         .collect();

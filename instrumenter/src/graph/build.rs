@@ -21,6 +21,9 @@ const OWN_LOCALS: usize = 16;
 /// code, so that this bounds what a path can cost for its length: see `abi::DEBT_FLOOR`.
 const STATIC_BULK_MAX: u64 = 256;
 
+/// What a handler of a call counts as, in operands at block boundaries.
+const HANDLER_COST: usize = 32;
+
 /// What is known of a function body.
 #[derive(Debug)]
 pub(crate) struct Body {
@@ -377,6 +380,8 @@ impl<'a> Builder<'a> {
             self.finish(End::TailCall(Call { callee, offset, ty, handlers: NO_HANDLERS }));
             return true;
         }
+        // Each is an edge of its own, and code of its own.
+        self.count_operands(HANDLER_COST * self.graph.handlers[self.handlers as usize].len());
         let Some((_, below)) = &self.current else { return true };
         let mut stack = below.clone();
         stack.extend_from_slice(&self.facts.types[ty as usize].results);
@@ -405,6 +410,7 @@ impl<'a> Builder<'a> {
                 self.graph.slot(height, *ty);
             }
         }
+        self.count_operands(HANDLER_COST * self.graph.handlers[self.handlers as usize].len());
         self.pop(pops);
         let (start, end) = self.at;
         self.finish(End::Throw { start, end, operands, handlers: self.handlers });

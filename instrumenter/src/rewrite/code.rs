@@ -254,6 +254,18 @@ impl Code {
         }
     }
 
+    /// Puts on the debt what the fuel is below its floor.
+    pub fn owe(&mut self, runtime: &Runtime, fuel: Local) {
+        self.global_get(runtime.debt);
+        self.i64(abi::DEBT_FLOOR);
+        self.get(fuel);
+        self.push(&Instruction::I64Sub);
+        self.push(&Instruction::I64Add);
+        self.global_set(runtime.debt);
+        self.i64(abi::DEBT_FLOOR);
+        self.set(fuel);
+    }
+
     /// Loads a value from the frame memory; the address is on the stack.
     pub fn load(&mut self, memory: u32, ty: ValType, offset: u32) {
         let at = |align| MemArg { offset: u64::from(offset), align, memory_index: memory };

@@ -3,6 +3,8 @@
 mod calls;
 mod resume;
 
+use std::collections::HashMap;
+
 use wasm_encoder::Instruction;
 
 use super::code::{Body, Code, Local, Runtime};
@@ -49,6 +51,8 @@ pub(super) struct Rewriter<'a> {
     vars: Vec<Option<Local>>,
     pub(super) fuel: Local,
     temporaries: [Option<Local>; 6],
+    /// Locals that hold operands while something is written around them.
+    held: HashMap<(WasmType, u32), Local>,
     pub(super) shape: Shape,
 }
 
@@ -92,6 +96,7 @@ pub(crate) fn rewrite(shared: &Shared<'_>, graph: &Graph, plan: &Plan, identity:
         vars,
         fuel: Local(graph.params),
         temporaries: [None; 6],
+        held: HashMap::new(),
         shape: Shape::new(plan, graph),
     };
     rewriter.tree(0);
@@ -352,15 +357,7 @@ impl<'a> Rewriter<'a> {
         self.out.set(fuel);
         self.out.fuel_below(fuel, abi::DEBT_FLOOR);
         self.out.if_unlikely();
-        let debt = self.shared.runtime.debt;
-        self.out.global_get(debt);
-        self.out.i64(abi::DEBT_FLOOR);
-        self.out.get(fuel);
-        self.out.push(&Instruction::I64Sub);
-        self.out.push(&Instruction::I64Add);
-        self.out.global_set(debt);
-        self.out.i64(abi::DEBT_FLOOR);
-        self.out.set(fuel);
+        self.out.owe(&self.shared.runtime, fuel);
         self.out.end();
     }
 
@@ -381,7 +378,13 @@ impl<'a> Rewriter<'a> {
             self.caught_call(block, call, after);
         }
         let pause = self.plan.call_pauses[block as usize];
-        if pause != NONE {
+        if self.plan.clamps[block as usize] {
+            self.out.fuel_below(self.fuel, abi::DEBT_FLOOR);
+            self.out.if_unlikely();
+            self.goto_if_below(abi::SENTINEL_LIMIT, pause);
+            self.out.owe(&self.shared.runtime, self.fuel);
+            self.out.end();
+        } else if pause != NONE {
             self.goto_if_below(abi::SENTINEL_LIMIT, pause);
         }
         self.goto(self.plan.entries[next as usize])

@@ -77,8 +77,12 @@ impl Builder<'_> {
                 self.pop(1);
                 // One edge for each label, however often the table names it.
                 let mut edges = HashMap::new();
-                let mut edge =
-                    |depth: u32| *edges.entry(depth).or_insert_with(|| self.target(depth));
+                let mut edge = |depth: u32| {
+                    if self.fault.is_some() {
+                        return 0;
+                    }
+                    *edges.entry(depth).or_insert_with(|| self.target(depth))
+                };
                 let list = targets.targets().map_while(Result::ok).map(&mut edge).collect();
                 let default = edge(targets.default());
                 self.finish(End::Switch { targets: list, default });
@@ -326,7 +330,13 @@ impl Builder<'_> {
     fn catches(&mut self, catches: &[Catch]) {
         let Some((id, stack)) = self.current.take() else { return };
         let mut handlers = Vec::new();
+        if catches.len() > limits::HANDLERS_MAX {
+            self.limit("catch clauses around an instruction", limits::HANDLERS_MAX);
+        }
         for catch in catches {
+            if self.fault.is_some() {
+                break;
+            }
             let (tag, reference, depth) = match *catch {
                 Catch::One { tag, label } => (Some(tag), false, label),
                 Catch::OneRef { tag, label } => (Some(tag), true, label),

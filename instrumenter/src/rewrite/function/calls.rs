@@ -24,9 +24,12 @@
 //! To the compiler that is the same: a call with handlers is one instruction there, however large
 //! the region was.
 
+use std::collections::HashMap;
+
 use wasm_encoder::Instruction;
 
 use super::{Rewriter, Temporary};
+use crate::abi;
 use crate::graph::{BlockId, Call, Callee, HandlersId};
 use crate::rewrite::code::{Label, reference_to};
 use crate::types::WasmType;
@@ -57,7 +60,7 @@ impl Rewriter<'_> {
                 });
             }
             Callee::Reference => {
-                let target = self.out.local(reference_to(call.ty));
+                let target = self.held(reference_to(call.ty), 0);
                 self.out.set(target);
                 self.out.get(fuel);
                 self.out.get(target);
@@ -94,9 +97,22 @@ impl Rewriter<'_> {
         self.out.end();
     }
 
+    /// A local to hold an operand in, by its number among those of its type.
+    fn held(&mut self, ty: WasmType, number: u32) -> crate::rewrite::code::Local {
+        let out = &mut self.out;
+        *self.held.entry((ty, number)).or_insert_with(|| out.local(ty))
+    }
+
     /// Moves operands from the stack into locals of their own.
     fn hold(&mut self, operands: &[WasmType]) -> Vec<crate::rewrite::code::Local> {
-        let held: Vec<_> = operands.iter().map(|ty| self.out.local(*ty)).collect();
+        // The first of each type is for the target of a call by reference.
+        let mut count: HashMap<WasmType, u32> = HashMap::new();
+        let mut held = Vec::with_capacity(operands.len());
+        for ty in operands {
+            let number = count.entry(*ty).or_insert(0);
+            *number += 1;
+            held.push(self.held(*ty, *number));
+        }
         held.iter().rev().for_each(|local| self.out.set(*local));
         held
     }
@@ -126,7 +142,7 @@ impl Rewriter<'_> {
     /// Throws the exception that the driver has caught.
     pub(super) fn rethrow(&mut self, handlers: HandlersId) {
         let exception = self.shared.runtime.exception.expect("only where something is caught");
-        let thrown = self.out.local(crate::types::EXNREF);
+        let thrown = self.held(crate::types::EXNREF, 0);
         self.out.global_get(exception);
         self.out.set(thrown);
         self.out.zero(crate::types::EXNREF);
@@ -175,6 +191,10 @@ impl Rewriter<'_> {
             self.flush(stack, (stack.len() - caught) as u32);
             self.out.global_get(self.shared.runtime.fuel);
             self.out.set(self.fuel);
+            self.out.fuel_below(self.fuel, abi::DEBT_FLOOR);
+            self.out.if_unlikely();
+            self.out.owe(&self.shared.runtime, self.fuel);
+            self.out.end();
             self.leave_to(self.plan.entries[handler.block as usize]);
         }
     }

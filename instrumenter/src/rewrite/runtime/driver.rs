@@ -95,6 +95,10 @@ fn add_resumer(
     out.global_set(state);
     out.return_();
     out.end();
+    out.fuel_below(fuel, abi::DEBT_FLOOR);
+    out.if_unlikely();
+    out.owe(runtime, fuel);
+    out.end();
     out.get(fuel);
     out.global_set(runtime.fuel);
     for ((at, result), ty) in (0..).zip(&results).zip(&ty.results) {
