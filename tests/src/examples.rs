@@ -107,7 +107,7 @@ impl Example {
             files: self.files(),
             clock: Clock::Virtual,
             ticking: true,
-            imports: Vec::new(),
+            ..Setup::default()
         })
     }
 

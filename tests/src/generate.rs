@@ -8,7 +8,7 @@ use tasklet_engine::{FunctionType, ValType};
 use wasm_encoder::reencode::{Error, Reencode};
 
 use crate::random::Random;
-use crate::world::{Import, Setup};
+use crate::world::{Import, Setup, value_of};
 
 /// A module that is valid and whose functions all end.
 pub struct Generated {
@@ -21,10 +21,13 @@ pub struct Generated {
 /// The module of that seed; `None` if the seed gives none.
 pub fn module(seed: u64) -> anyhow::Result<Option<Generated>> {
     let mut random = Random::new(seed);
-    let imports = if random.one_in(3) { imports(&mut random) } else { Vec::new() };
     let mut config = config(&mut random);
-    if !imports.is_empty() {
-        config.available_imports = Some(wat::parse_str(declare(&imports))?);
+    // There are enough functions among the references only if some modules have no others.
+    let functions_only = !config.exceptions_enabled && random.one_in(3);
+    let mut setup = Setup::default();
+    if random.one_in(3) {
+        setup = surroundings(&mut random, functions_only, config.exceptions_enabled);
+        config.available_imports = Some(wat::parse_str(declare(&mut random, &mut setup))?);
     }
     let len = 200 + random.below(6000) as usize;
     let bytes = random.bytes(len);
@@ -35,16 +38,26 @@ pub fn module(seed: u64) -> anyhow::Result<Option<Generated>> {
     if module.ensure_termination(fuel).is_err() {
         return Ok(None);
     }
-    let wasm = without_externref(&module.to_bytes())?;
-    Ok(Some(Generated { wasm, setup: Setup { imports, ..Setup::default() } }))
+    let mut wasm = module.to_bytes();
+    if functions_only {
+        wasm = without_externref(&wasm)?;
+    }
+    Ok(Some(Generated { wasm, setup }))
 }
 
+/// Everything the instrumenter carries. What came after wasm 2.0 is on by turns, so that what was
+/// before stays well covered.
 fn config(random: &mut Random) -> wasm_smith::Config {
+    let late = !random.one_in(4);
+    let mut by_turns = || late && random.one_in(2);
+    let (exceptions, tail_calls) = (by_turns(), by_turns());
+    let (memory64, memories) = (by_turns(), if by_turns() { 3 } else { 1 });
+    let (relaxed_simd, wide_arithmetic) = (by_turns(), by_turns());
     wasm_smith::Config {
         // One seed in four may trap anywhere.
         disallow_traps: !random.one_in(4),
-        reference_types_enabled: random.one_in(2),
-        simd_enabled: random.one_in(2),
+        reference_types_enabled: exceptions || random.one_in(2),
+        simd_enabled: relaxed_simd || random.one_in(2),
         allow_start_export: random.one_in(4),
         max_nesting_depth: 5 + random.below(10) as usize,
         bulk_memory_enabled: true,
@@ -52,13 +65,14 @@ fn config(random: &mut Random) -> wasm_smith::Config {
         extended_const_enabled: true,
         canonicalize_nans: true,
         export_everything: true,
+        exceptions_enabled: exceptions,
+        tail_call_enabled: tail_calls,
+        relaxed_simd_enabled: relaxed_simd,
+        memory64_enabled: memory64,
+        wide_arithmetic_enabled: wide_arithmetic,
+        // wasm-smith makes typed function references only together with garbage collection.
         gc_enabled: false,
-        exceptions_enabled: false,
-        tail_call_enabled: false,
-        relaxed_simd_enabled: false,
-        memory64_enabled: false,
         threads_enabled: false,
-        wide_arithmetic_enabled: false,
         custom_page_sizes_enabled: false,
         shared_everything_threads_enabled: false,
         custom_descriptors_enabled: false,
@@ -68,8 +82,10 @@ fn config(random: &mut Random) -> wasm_smith::Config {
         max_funcs: 12,
         max_instructions: 400,
         min_memories: 1,
-        max_memories: 1,
+        max_memories: memories,
         max_memory32_bytes: 1 << 20,
+        max_memory64_bytes: 1 << 20,
+        max_tags: 5,
         memory_max_size_required: true,
         max_data_segments: 8,
         min_tables: 1,
@@ -81,26 +97,29 @@ fn config(random: &mut Random) -> wasm_smith::Config {
     }
 }
 
-fn imports(random: &mut Random) -> Vec<Import> {
-    const TYPES: [ValType; 6] =
-        [ValType::I32, ValType::I64, ValType::F32, ValType::F64, ValType::V128, ValType::FuncRef];
+/// Functions to import.
+fn surroundings(random: &mut Random, functions_only: bool, exceptions: bool) -> Setup {
+    let mut all = vec![ValType::I32, ValType::I64, ValType::F32, ValType::F64, ValType::V128];
+    all.push(ValType::FuncRef);
+    all.extend((!functions_only).then_some(ValType::ExternRef));
+    all.extend(exceptions.then_some(ValType::ExnRef));
     let mut types = |most: u64| {
         let count = random.below(most + 1);
-        (0..count).map(|_| *random.choose(&TYPES)).collect::<Vec<_>>()
+        (0..count).map(|_| *random.choose(&all)).collect::<Vec<_>>()
     };
-    (0..4)
-        .map(|number| Import {
-            module: "env".into(),
-            name: format!("f{number}"),
-            ty: FunctionType { params: types(4), results: types(3) },
-        })
-        .collect()
+    let import = |number| Import {
+        module: "env".into(),
+        name: format!("f{number}"),
+        ty: FunctionType { params: types(4), results: types(3) },
+    };
+    Setup { imports: (0..4).map(import).collect(), ..Setup::default() }
 }
 
-/// A module that has these imports, for wasm-smith to choose from.
-fn declare(imports: &[Import]) -> String {
+/// A module that has these imports, for wasm-smith to choose from, and some state to import.
+fn declare(random: &mut Random, setup: &mut Setup) -> String {
+    let name = |ty: &ValType| format!("{ty:?}").to_lowercase();
     let list = |keyword: &str, types: &[ValType]| {
-        let names: Vec<String> = types.iter().map(|ty| format!("{ty:?}").to_lowercase()).collect();
+        let names: Vec<String> = types.iter().map(name).collect();
         format!("({keyword} {})", names.join(" "))
     };
     let one = |import: &Import| {
@@ -108,7 +127,22 @@ fn declare(imports: &[Import]) -> String {
         let (params, results) = (list("param", &ty.params), list("result", &ty.results));
         format!("(import \"{module}\" \"{name}\" (func {params} {results}))")
     };
-    format!("(module {})", imports.iter().map(one).collect::<String>())
+    let mut text: String = setup.imports.iter().map(one).collect();
+    let known = |ty| setup.imports.iter().any(|import| import.ty.params.contains(&ty));
+    let types = [ValType::I32, ValType::I64, ValType::F64, ValType::ExternRef];
+    let types = types.into_iter().filter(|ty| *ty != ValType::ExternRef || known(*ty));
+    for (number, ty) in types.enumerate().filter(|_| random.one_in(2)).collect::<Vec<_>>() {
+        let written = if random.one_in(2) { format!("(mut {})", name(&ty)) } else { name(&ty) };
+        text += &format!("(import \"env\" \"g{number}\" (global {written}))");
+        let value = value_of(ty, random.word());
+        setup.globals.push(("env".into(), format!("g{number}"), value));
+    }
+    let state = ["(memory 1 9)", "(table 3 30 funcref)"];
+    for (number, ty) in state.into_iter().enumerate().filter(|_| random.one_in(3)) {
+        text += &format!("(import \"env\" \"s{number}\" {ty})");
+        setup.adopted.push(("env".into(), format!("s{number}")));
+    }
+    format!("(module {text})")
 }
 
 /// wasm-smith has no switch for funcref without externref. This makes each externref a funcref:

@@ -4,9 +4,12 @@
 //! - [`world`] is what a program is given, the same under plain wasmtime and under the engine.
 //! - [`plain`] runs the *original* in plain wasmtime, which is the outside opinion on everything.
 //! - [`oracle`] states the property that all tests are after and checks it.
+//! - [`campaign`] checks it of many generated modules, [`hostile`] damages them.
 
+pub mod campaign;
 pub mod examples;
 pub mod generate;
+pub mod hostile;
 pub mod oracle;
 pub mod parallel;
 pub mod plain;

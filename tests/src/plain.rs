@@ -5,18 +5,19 @@
 //! stripped and called by hand, so that it counts; so is a reactor's `_initialize`.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use tasklet_engine::wasi::{Function, Outcome, Wasi};
 use tasklet_engine::{Entry, FunctionType, TrapKind, ValType, Value};
 use wasmtime::{
-    Caller, Config, Engine, Extern, Func, FuncType, Instance, Memory, Ref, Store, StoreLimits,
-    StoreLimitsBuilder, Trap, Val,
+    Caller, Config, Engine, Extern, ExternRef, ExternType, Func, FuncType, Global, Instance,
+    Memory, Ref, Store, StoreLimits, StoreLimitsBuilder, Table, Tag, ThrownException, Trap, Val,
 };
 
 use crate::reveal::{self, Inside};
-use crate::world::{MEMORY_BYTES_MAX, TABLE_ELEMENTS_MAX, TICKER, Traces, WASI, World};
+use crate::world::{self, MEMORY_BYTES_MAX, TABLE_ELEMENTS_MAX, TICKER, Traces, WASI, World};
 
 /// More than any test takes.
 const FUEL: u64 = u64::MAX / 4;
@@ -25,11 +26,41 @@ const FUEL: u64 = u64::MAX / 4;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
     /// The entry returned.
-    Returned(Vec<Value>),
+    Returned(Vec<Seen>),
     /// The guest exited.
     Exited(u32),
     /// The guest trapped.
     Trapped(TrapKind),
+}
+
+/// A value as it can be compared between stores: an object is its number, an exception only is
+/// there or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// The type.
+    pub ty: ValType,
+    /// The value as [`world::bits`] has it.
+    pub bits: u128,
+}
+
+impl From<&Value> for Seen {
+    fn from(value: &Value) -> Seen {
+        Seen { ty: value.ty(), bits: world::bits(value) }
+    }
+}
+
+/// As results are printed.
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ty {
+            ValType::I32 => Value::I32(self.bits as i32).fmt(f),
+            ValType::I64 => Value::I64(self.bits as i64).fmt(f),
+            ValType::F32 => Value::F32(self.bits as u32).fmt(f),
+            ValType::F64 => Value::F64(self.bits as u64).fmt(f),
+            ValType::V128 => Value::V128(self.bits).fmt(f),
+            reference => write!(f, "{reference:?} {}", self.bits),
+        }
+    }
 }
 
 /// Everything the guest can see of itself.
@@ -37,9 +68,9 @@ pub enum Ending {
 pub struct State {
     /// Sizes in bytes and contents of the memories.
     pub memories: Vec<Vec<u8>>,
-    /// Indices and values of the mutable globals.
-    pub globals: Vec<(u32, Value)>,
-    /// Contents of the tables.
+    /// Indices and values of the globals that are mutable or imported.
+    pub globals: Vec<(u32, Seen)>,
+    /// Contents of the tables: functions by index, objects by number, of exceptions 0.
     pub tables: Vec<Vec<Option<u32>>>,
 }
 
@@ -75,6 +106,8 @@ fn engine() -> &'static Engine {
     ENGINE.get_or_init(|| {
         let mut config = Config::new();
         config.consume_fuel(true).max_wasm_stack(1 << 20);
+        // What the engine has on too, and what leaves nothing open of the results.
+        config.wasm_wide_arithmetic(true).wasm_exceptions(true).relaxed_simd_deterministic(true);
         Engine::new(&config).expect("the options are good on every machine")
     })
 }
@@ -141,9 +174,11 @@ impl Plain {
         store.set_fuel(FUEL).map_err(refused)?;
         let mut imports: Vec<Extern> = Vec::new();
         for import in self.module.imports() {
-            let ty = import.ty().func().context("an import that is no function")?.clone();
-            let function = link(&mut store, world, import.module(), import.name(), ty)?;
-            imports.push(function.into());
+            let (module, name) = (import.module(), import.name());
+            imports.push(match import.ty() {
+                ExternType::Func(ty) => link(&mut store, world, module, name, ty)?.into(),
+                ty => state_of(&mut store, world, module, name, ty)?,
+            });
         }
         let instance = match Instance::new(&mut store, &self.module, &imports) {
             Ok(instance) => instance,
@@ -172,21 +207,16 @@ impl Plain {
         for &index in &self.inside.globals {
             let global = instance.get_global(&mut *store, &name("global", index));
             let value = global.expect("it was revealed").get(&mut *store);
-            state.globals.push((index, from_val(&mut *store, value)));
+            state.globals.push((index, seen(&mut *store, value)));
         }
         for index in 0..self.inside.tables {
             let table = instance.get_table(&mut *store, &name("table", index));
             let table = table.expect("it was revealed");
             let size = table.size(&*store);
-            let element = |element| match table.get(&mut *store, element) {
-                Some(Ref::Func(function)) => {
-                    let Value::FuncRef(index) = from_val(&mut *store, Val::FuncRef(function))
-                    else {
-                        unreachable!("a function reference gives one");
-                    };
-                    index
-                }
-                other => panic!("element {element} of table {index} is {other:?}"),
+            let element = |element| {
+                let found = table.get(&mut *store, element).expect("it is below the size");
+                let one_more = seen(&mut *store, found.into()).bits;
+                one_more.checked_sub(1).map(|number| number as u32)
             };
             state.tables.push((0..size).map(element).collect());
         }
@@ -200,17 +230,21 @@ fn refused(error: wasmtime::Error) -> anyhow::Error {
 }
 
 fn call(store: &mut Store<Data>, function: Func, args: &[Value]) -> anyhow::Result<Ending> {
-    let args: Vec<Val> = args.iter().map(to_val).collect();
+    let to_val = |value| to_val(&mut *store, value);
+    let args = args.iter().map(to_val).collect::<wasmtime::Result<Vec<_>>>().map_err(refused)?;
     let ty = function.ty(&*store);
     let mut results = vec![Val::I32(0); ty.results().len()];
     match function.call(&mut *store, &args, &mut results) {
         Ok(()) => {
-            let results = results.into_iter().map(|value| from_val(&mut *store, value)).collect();
+            let results = results.into_iter().map(|value| seen(&mut *store, value)).collect();
             Ok(Ending::Returned(results))
         }
         Err(error) => match (store.data().exit, error.downcast_ref::<Trap>()) {
             (Some(code), _) => Ok(Ending::Exited(code)),
             (None, Some(trap)) => Ok(Ending::Trapped(trap_kind(*trap))),
+            (None, None) if error.is::<ThrownException>() => {
+                Ok(Ending::Trapped(TrapKind::UncaughtException))
+            }
             (None, None) => Err(refused(error)),
         },
     }
@@ -229,7 +263,8 @@ fn link(
             let args: Vec<Value> = args.iter().map(|arg| from_val(&mut caller, *arg)).collect();
             let memory = caller.data().memory;
             let memory = memory.map_or(&mut [][..], |memory| memory.data_mut(&mut caller));
-            results[0] = to_val(&ticker.tick(&args, memory)[0]);
+            let result = ticker.tick(&args, memory);
+            results[0] = to_val(&mut caller, &result[0])?;
             Ok(())
         };
         return Ok(Func::new(store, ty, tick));
@@ -245,14 +280,42 @@ fn link(
     let found = imports.position(|import| (&*import.module, &*import.name) == (module, name));
     let answers = world.caller(found.with_context(|| format!("unknown import {module}::{name}"))?);
     Ok(Func::new(store, ty, move |mut caller: Caller<'_, Data>, args, results| {
-        let args: Vec<Value> = args.iter().map(|arg| from_val(&mut caller, *arg)).collect();
+        let args: Vec<Seen> = args.iter().map(|arg| seen(&mut caller, *arg)).collect();
         let memory = caller.data().memory;
         let memory = memory.map_or(&mut [][..], |memory| memory.data_mut(&mut caller));
-        for (slot, value) in results.iter_mut().zip(answers.call(&args, memory)) {
-            *slot = to_val(&value);
+        let answer = answers.call(&args, memory);
+        for (slot, value) in results.iter_mut().zip(&answer) {
+            *slot = to_val(&mut caller, value)?;
         }
         Ok(())
     }))
+}
+
+/// An imported global, memory, table or tag: what the engine makes of its own.
+fn state_of(
+    mut store: &mut Store<Data>,
+    world: &World,
+    module: &str,
+    name: &str,
+    ty: ExternType,
+) -> anyhow::Result<Extern> {
+    let made: wasmtime::Result<Extern> = match ty {
+        ExternType::Global(ty) => {
+            let mut given = world.setup().globals.iter();
+            let given = given.find(|(m, n, _)| (&**m, &**n) == (module, name));
+            let (_, _, value) = given.with_context(|| format!("unknown {module}::{name}"))?;
+            let value = to_val(&mut store, value).map_err(refused)?;
+            Global::new(store, ty, value).map(Extern::Global)
+        }
+        ExternType::Memory(ty) => Memory::new(store, ty).map(Extern::Memory),
+        ExternType::Table(ty) => {
+            let null = Ref::null(ty.element().heap_type());
+            Table::new(store, ty, null).map(Extern::Table)
+        }
+        ExternType::Tag(ty) => Tag::new(store, &ty).map(Extern::Tag),
+        ExternType::Func(_) => unreachable!("functions are linked elsewhere"),
+    };
+    made.map_err(refused)
 }
 
 /// One call of WASI, which blocks where the engine would have the program wait.
@@ -292,8 +355,11 @@ fn issue(
     }
 }
 
-fn to_val(value: &Value) -> Val {
-    match *value {
+fn to_val(
+    store: &mut impl wasmtime::AsContextMut<Data = Data>,
+    value: &Value,
+) -> wasmtime::Result<Val> {
+    Ok(match *value {
         Value::I32(value) => Val::I32(value),
         Value::I64(value) => Val::I64(value),
         Value::F32(bits) => Val::F32(bits),
@@ -303,9 +369,20 @@ fn to_val(value: &Value) -> Val {
         Value::ExternRef(None) => Val::ExternRef(None),
         Value::ExnRef(None) => Val::ExnRef(None),
         Value::AnyRef => Val::AnyRef(None),
-        Value::FuncRef(Some(_)) | Value::ExternRef(Some(_)) | Value::ExnRef(Some(_)) => {
-            unreachable!("no test hands over references")
+        Value::ExternRef(Some(ref object)) => {
+            Val::ExternRef(Some(ExternRef::new(store, world::number_of(object))?))
         }
+        Value::FuncRef(Some(_)) | Value::ExnRef(Some(_)) => {
+            unreachable!("no test hands over the module's own references")
+        }
+    })
+}
+
+/// The value as a guest's results and state are compared.
+fn seen(mut store: impl wasmtime::AsContextMut<Data = Data>, value: Val) -> Seen {
+    match value {
+        Val::ExnRef(exception) => Seen { ty: ValType::ExnRef, bits: exception.is_some().into() },
+        value => Seen::from(&from_val(&mut store, value)),
     }
 }
 
@@ -320,6 +397,12 @@ fn from_val(mut store: impl wasmtime::AsContextMut<Data = Data>, value: Val) -> 
             let raw = function.to_raw(&mut store) as usize;
             store.as_context().data().functions[&raw]
         })),
+        Val::ExternRef(None) => Value::ExternRef(None),
+        Val::ExternRef(Some(object)) => {
+            let data = object.data(&store).ok().flatten();
+            let number = data.and_then(|data| data.downcast_ref::<u32>());
+            world::object(*number.expect("a world has no other objects"))
+        }
         other => unreachable!("a value of a refused type: {other:?}"),
     }
 }

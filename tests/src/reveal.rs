@@ -20,7 +20,7 @@ pub struct Inside {
     pub memories: u32,
     /// Number of tables.
     pub tables: u32,
-    /// Indices of the mutable globals.
+    /// Indices of the globals that are mutable or imported.
     pub globals: Vec<u32>,
     /// The imports of functions, in order.
     pub imports: Vec<(String, String)>,
@@ -38,9 +38,19 @@ pub fn reveal(wasm: &[u8]) -> anyhow::Result<Inside> {
             Payload::ImportSection(reader) => {
                 for import in reader.clone().into_imports() {
                     let import = import?;
-                    anyhow::ensure!(matches!(import.ty, TypeRef::Func(_)), "only functions");
-                    inside.imports.push((import.module.into(), import.name.into()));
-                    inside.functions += 1;
+                    match import.ty {
+                        TypeRef::Func(_) | TypeRef::FuncExact(_) => {
+                            inside.imports.push((import.module.into(), import.name.into()));
+                            inside.functions += 1;
+                        }
+                        TypeRef::Memory(_) => inside.memories += 1,
+                        TypeRef::Table(_) => inside.tables += 1,
+                        TypeRef::Global(_) => {
+                            inside.globals.push(globals);
+                            globals += 1;
+                        }
+                        TypeRef::Tag(_) => {}
+                    }
                 }
             }
             Payload::FunctionSection(reader) => inside.functions += reader.count(),
@@ -82,6 +92,7 @@ fn kind(kind: ExternalKind) -> anyhow::Result<ExportKind> {
         ExternalKind::Table => ExportKind::Table,
         ExternalKind::Memory => ExportKind::Memory,
         ExternalKind::Global => ExportKind::Global,
+        ExternalKind::Tag => ExportKind::Tag,
         other => anyhow::bail!("an export of kind {other:?}"),
     })
 }

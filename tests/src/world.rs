@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tasklet_engine::wasi::{Capture, Clock, Output, Preopen, RestoreOptions, Stdin, WasiOptions};
-use tasklet_engine::{FunctionType, Host, HostCtx, Limits, ValType, Value};
+use tasklet_engine::{FunctionType, Host, HostCtx, HostError, HostObject, Limits, ValType, Value};
 use tempfile::TempDir;
+
+use crate::plain::Seen;
 
 /// What every program of these tests may take, under plain wasmtime too.
 pub const MEMORY_BYTES_MAX: u64 = 4 << 30;
@@ -45,6 +47,10 @@ pub struct Setup {
     pub ticking: bool,
     /// Imported functions, answered by a fixed rule.
     pub imports: Vec<Import>,
+    /// Imported globals: the two parts of the name, and the value.
+    pub globals: Vec<(String, String, Value)>,
+    /// Imported memories, tables and tags, of which the program gets its own.
+    pub adopted: Vec<(String, String)>,
 }
 
 /// A function imported from the world.
@@ -163,7 +169,13 @@ impl World {
         limits.memory_bytes = MEMORY_BYTES_MAX;
         limits.table_elements = TABLE_ELEMENTS_MAX;
         limits.stack_bytes = STACK_BYTES_MAX;
-        let mut builder = Host::builder().limits(limits);
+        let mut builder = Host::builder().limits(limits).codec(CODEC, encode, decode);
+        for (module, name, value) in &self.setup.globals {
+            builder = builder.global(module, name, value.clone());
+        }
+        for (module, name) in &self.setup.adopted {
+            builder = builder.adopt(module, name);
+        }
         if self.setup.ticking {
             let caller = self.ticker();
             let params = [ValType::I32, ValType::I64, ValType::I32];
@@ -176,7 +188,8 @@ impl World {
             let caller = self.caller(index);
             let Import { module, name, ty } = import;
             builder = builder.func(module, name, &ty.params, &ty.results, move |ctx, args| {
-                Ok(caller.call(args, ctx.memory().unwrap_or_default()))
+                let args: Vec<Seen> = args.iter().map(Seen::from).collect();
+                Ok(caller.call(&args, ctx.memory().unwrap_or_default()))
             });
         }
         builder
@@ -256,11 +269,10 @@ impl Caller {
 
     /// Notes the call, changes eight bytes of the memory, and returns values, all of them
     /// following from the arguments alone.
-    pub fn call(&self, args: &[Value], memory: &mut [u8]) -> Vec<Value> {
+    pub fn call(&self, args: &[Seen], memory: &mut [u8]) -> Vec<Value> {
         let mut hash = mix(0, self.index as u64);
         for arg in args {
-            let bits = bits(arg);
-            hash = mix(mix(hash, bits as u64), (bits >> 64) as u64);
+            hash = mix(mix(hash, arg.bits as u64), (arg.bits >> 64) as u64);
         }
         let mut calls = self.calls.lock().expect("nothing panics while it holds the lock");
         calls.count += 1;
@@ -287,8 +299,10 @@ pub fn bits(value: &Value) -> u128 {
         Value::F64(v) => v as u128,
         Value::V128(v) => v,
         Value::FuncRef(v) => v.map_or(0, |v| v as u128 + 1),
-        // Which object or exception it is cannot be told in numbers that hold elsewhere.
-        Value::ExternRef(ref object) => object.is_some().into(),
+        Value::ExternRef(ref object) => {
+            object.as_ref().map_or(0, |object| u128::from(number_of(object)) + 1)
+        }
+        // Which exception it is cannot be told in numbers that hold elsewhere.
         Value::ExnRef(ref exception) => exception.is_some().into(),
         Value::AnyRef => 0,
     }
@@ -305,6 +319,41 @@ pub fn value_of(ty: ValType, random: u64) -> Value {
         ValType::F32 => Value::F32((random as i32 as f32).to_bits()),
         ValType::F64 => Value::F64((random as i32 as f64).to_bits()),
         ValType::V128 => Value::V128(random as u128 * 0x1_0000_0001_0000_0001),
+        ValType::ExternRef if random & 3 != 0 => object((random >> 2) as u32 % OBJECTS),
         reference => Value::zero(reference),
     }
+}
+
+/// What the objects of a world are to its host: numbers.
+struct Number(u32);
+
+/// Numbers of objects are below this.
+const OBJECTS: u32 = 1000;
+
+/// What snapshots know the objects by.
+const CODEC: &str = "number";
+
+fn encode(number: &Number) -> Result<Vec<u8>, HostError> {
+    Ok(number.0.to_le_bytes().to_vec())
+}
+
+fn decode(bytes: &[u8]) -> Result<Number, HostError> {
+    let bytes = bytes.try_into().map_err(|_| HostError::new("a number has four bytes"))?;
+    Ok(Number(u32::from_le_bytes(bytes)))
+}
+
+/// A fresh object with that number.
+pub fn object(number: u32) -> Value {
+    Value::ExternRef(Some(HostObject::new(Number(number))))
+}
+
+/// The number of an object of a world.
+pub fn number_of(object: &HostObject) -> u32 {
+    object.downcast_ref::<Number>().expect("a world has no other objects").0
+}
+
+/// The number of an object in a snapshot.
+pub fn written_number(object: &tasklet_engine::snapshot::Object) -> anyhow::Result<u32> {
+    anyhow::ensure!(object.codec == CODEC, "an object of another codec: {}", object.codec);
+    Ok(decode(&object.bytes)?.0)
 }

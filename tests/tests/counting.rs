@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use tasklet_engine::{Entry, FunctionType, Outcome, Tasklet, ValType, Value};
 use tasklet_tests::oracle::{self, Effort, Plan, Subject};
 use tasklet_tests::parallel::for_all;
-use tasklet_tests::plain::Ending;
+use tasklet_tests::plain::{Ending, Seen};
 use tasklet_tests::world::{Import, Setup, World};
 
 const EFFORT: Effort = Effort {
@@ -366,7 +366,7 @@ fn many_fills_of_constant_length() {
     );
     let subject = subject(&wat, &[1]).expect("the module is valid");
     let plain = subject.run_plain().unwrap();
-    assert_eq!(plain.ending, Ending::Returned(vec![Value::I32(10)]));
+    assert_eq!(plain.ending, Ending::Returned(vec![Seen::from(&Value::I32(10))]));
     for budget in [u64::MAX, 100_000_000, 2_147_483_647] {
         let mut tasklet =
             Tasklet::spawn(&subject.module, tasklet_engine::Host::empty(), subject.entry.clone())

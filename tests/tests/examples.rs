@@ -9,7 +9,7 @@ use tasklet_engine::{Outcome, SnapshotOptions, Tasklet};
 use tasklet_tests::examples::{self, Example};
 use tasklet_tests::oracle::{self, Budgets, Effort, Plan, Subject};
 use tasklet_tests::parallel::for_all;
-use tasklet_tests::plain::{Ending, Observation};
+use tasklet_tests::plain::{Ending, Observation, Seen};
 use tasklet_tests::random::Random;
 use tasklet_tests::world::World;
 
@@ -40,7 +40,8 @@ fn as_listed(example: &Example, end: &Observation) -> anyhow::Result<()> {
     match (&end.ending, &example.trap) {
         (Ending::Returned(values), None) => {
             ensure!(example.exit == 0);
-            ensure!(*values == example.results()?, "it returned {values:?}");
+            let wanted: Vec<Seen> = example.results()?.iter().map(Seen::from).collect();
+            ensure!(*values == wanted, "it returned {values:?}");
         }
         (Ending::Exited(code), None) => ensure!(*code == example.exit, "it exited with {code}"),
         (Ending::Trapped(kind), Some(text)) => {

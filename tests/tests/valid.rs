@@ -1,20 +1,58 @@
-//! What the instrumenter makes is valid wasm of the standard, plus multi-memory, and nothing else.
+//! What the instrumenter makes is valid wasm, and needs hardly more of it than the original does.
 
 use anyhow::{Context, ensure};
 use tasklet_instrumenter::{Options, abi, instrument};
 use tasklet_tests::parallel::for_all;
 use tasklet_tests::{examples, generate};
-use wasmparser::{Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{Operator, Parser, Payload, Validator, WasmFeatures};
 
 const SEEDS: u64 = 1_000;
 
-fn features() -> WasmFeatures {
-    WasmFeatures::WASM2 | WasmFeatures::EXTENDED_CONST | WasmFeatures::MULTI_MEMORY
+/// What came after wasm 2.0, as far as it can be instrumented.
+const LATE: [WasmFeatures; 7] = [
+    WasmFeatures::EXCEPTIONS,
+    WasmFeatures::TAIL_CALL,
+    WasmFeatures::MEMORY64,
+    WasmFeatures::RELAXED_SIMD,
+    WasmFeatures::WIDE_ARITHMETIC,
+    WasmFeatures::FUNCTION_REFERENCES,
+    WasmFeatures::GC,
+];
+
+/// What the output may need: multi-memory, for the memory of frames, and of the late features those
+/// that the original needs. A `ref.func` is of a typed reference to begin with, whatever it becomes:
+/// where one is alive at a resume point, its local is of that type (function references), and what
+/// comes back out of the table of references is cast to it (`ref.cast`, of garbage collection).
+fn features(wasm: &[u8]) -> WasmFeatures {
+    let least = WasmFeatures::WASM2 | WasmFeatures::EXTENDED_CONST | WasmFeatures::MULTI_MEMORY;
+    let all = LATE.into_iter().fold(least, |all, one| all | one);
+    let needs = |one: &WasmFeatures| !is_valid(wasm, all - *one);
+    let mut features = LATE.into_iter().filter(needs).fold(least, |all, one| all | one);
+    let typed = WasmFeatures::FUNCTION_REFERENCES | WasmFeatures::GC;
+    if needs(&WasmFeatures::FUNCTION_REFERENCES) || takes_functions(wasm) {
+        features |= typed;
+    }
+    features
+}
+
+/// Whether there is a `ref.func` in its code.
+fn takes_functions(wasm: &[u8]) -> bool {
+    let is_one = |operator| matches!(operator, Ok(Operator::RefFunc { .. }));
+    Parser::new(0).parse_all(wasm).any(|payload| match payload {
+        Ok(Payload::CodeSectionEntry(body)) => {
+            body.get_operators_reader().is_ok_and(|reader| reader.into_iter().any(is_one))
+        }
+        _ => false,
+    })
+}
+
+fn is_valid(wasm: &[u8], features: WasmFeatures) -> bool {
+    Validator::new_with_features(features).validate_all(wasm).is_ok()
 }
 
 fn check(wasm: &[u8]) -> anyhow::Result<()> {
     let made = instrument(wasm, &Options::default())?;
-    Validator::new_with_features(features())
+    Validator::new_with_features(features(wasm))
         .validate_all(&made.wasm)
         .context("the output is not valid")?;
     let (before, after) = (exports(wasm)?, exports(&made.wasm)?);

@@ -1,13 +1,13 @@
 //! Programs and runs of them, cut up in any way, with what must hold at every stop.
 
 use anyhow::{Context, bail, ensure};
-use tasklet_engine::snapshot::{Limits, PAGE_BYTES, PageData, Snapshot};
+use tasklet_engine::snapshot::{self, Limits, PAGE_BYTES, PageData, Snapshot};
 use tasklet_engine::wasi::Clock;
-use tasklet_engine::{Entry, Module, Outcome, SnapshotOptions, Tasklet, TrapKind};
+use tasklet_engine::{Entry, Module, Outcome, SnapshotOptions, Tasklet, TrapKind, Value};
 
-use crate::plain::{Ending, Observation, Plain, State};
+use crate::plain::{Ending, Observation, Plain, Seen, State};
 use crate::random::Random;
-use crate::world::{Setup, World};
+use crate::world::{Setup, World, written_number};
 
 /// A program to be checked: a module, its surroundings and where to begin.
 pub struct Subject {
@@ -186,13 +186,15 @@ impl Subject {
         let outcome = tasklet.run(1)?;
         let steps = tasklet.steps_used()?;
         ensure!(tasklet.balance()? <= 0, "an ended tasklet holds budget");
-        let state = self.state(&tasklet.snapshot(&options(false))?);
+        let state = self.state(&tasklet.snapshot(&options(false))?)?;
         // The end too can be written down.
         let mut moved = self.moved(tasklet, world, true)?;
         let again = moved.run(1)?;
         let ending = match (outcome, again) {
-            (Outcome::Finished(values), Outcome::Finished(again)) if values == again => {
-                Ending::Returned(values)
+            (Outcome::Finished(values), Outcome::Finished(again))
+                if seen(&values) == seen(&again) =>
+            {
+                Ending::Returned(seen(&values))
             }
             (Outcome::Exited(code), Outcome::Exited(again)) if code == again => {
                 Ending::Exited(code)
@@ -212,7 +214,7 @@ impl Subject {
     }
 
     /// The state a snapshot speaks of.
-    fn state(&self, snapshot: &Snapshot<'_>) -> State {
+    fn state(&self, snapshot: &Snapshot<'_>) -> anyhow::Result<State> {
         let mut state = self.image.clone();
         for (memory, found) in state.memories.iter_mut().zip(&snapshot.memories) {
             memory.resize(found.pages as usize * 65536, 0);
@@ -229,15 +231,33 @@ impl Subject {
             table.resize(found.size as usize, None);
             for run in &found.runs {
                 let start = run.first as usize;
-                table[start..start + run.elements.len()].copy_from_slice(&run.elements);
+                for (place, element) in table[start..].iter_mut().zip(&run.elements) {
+                    let seen = written(snapshot, found.element.value(*element))?;
+                    *place = seen.bits.checked_sub(1).map(|number| number as u32);
+                }
             }
         }
-        let globals = snapshot.globals.iter().map(|(index, value)| {
-            (*index, value.plain().expect("generated modules hold nothing of the host's"))
-        });
-        state.globals = globals.collect();
-        state
+        let globals =
+            snapshot.globals.iter().map(|(index, value)| Ok((*index, written(snapshot, *value)?)));
+        state.globals = globals.collect::<anyhow::Result<_>>()?;
+        Ok(state)
     }
+}
+
+fn seen(values: &[Value]) -> Vec<Seen> {
+    values.iter().map(Seen::from).collect()
+}
+
+/// A value in a snapshot as it is compared.
+fn written(snapshot: &Snapshot<'_>, value: snapshot::Value) -> anyhow::Result<Seen> {
+    let bits = match (value.plain(), value) {
+        (Some(plain), _) => return Ok(Seen::from(&plain)),
+        (None, snapshot::Value::ExternRef(Some(place))) => {
+            u128::from(written_number(&snapshot.objects[place as usize])?) + 1
+        }
+        (None, _) => 1,
+    };
+    Ok(Seen { ty: value.ty(), bits })
 }
 
 fn options(embed_module: bool) -> SnapshotOptions {
