@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates; each has its sources in `src`, and some have tests in `tests`.
-const CRATES: &[&str] = &["instrumenter", "engine", "cli", "tests", "bench"];
+const CRATES: &[&str] = &["instrumenter", "engine", "cli", "tests", "bench", "fuzz"];
 const LINES_MAX: usize = 600;
 
 /// A part of a crate, and what it must not name: a word, or a path.
