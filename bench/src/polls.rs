@@ -170,6 +170,8 @@ impl Reencode for Polls {
     }
 }
 
+/// wasmtime's default prices, which tasklet has too; written down once more, as a rival must not
+/// depend on what it is compared with.
 fn price(operator: &Operator<'_>) -> i64 {
     match operator {
         Operator::Nop

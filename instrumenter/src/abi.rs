@@ -33,7 +33,7 @@
 //!
 //! References of frames and results are in tables, one for each kind of reference that the module
 //! needs: [`REFS`], [`REFS_EXTERN`], [`REFS_EXN`]. They share one index space: reference `i` of the
-//! continuation is element `i` of the table of its type, and element `i` of the others is null.
+//! continuation is element `i` of the table of its type, and element `i` of the others is null or stale.
 //!
 //! # Imported state
 //!
@@ -116,7 +116,8 @@ pub const SENTINEL_LIMIT: i64 = -(1 << 31);
 /// makes 3.4 * 10^7. What is paid while calls return into one another, see
 /// [`limits::RETURN_STEPS_MAX`].
 pub const DEBT_FLOOR: i64 = -(1 << 30);
-/// What a bulk operation with a 64-bit length pays at most: no memory or table is larger.
+/// What a bulk operation with a 64-bit length pays at most: no memory or table is larger, so that
+/// longer ones trap or, growing a table, fail.
 pub const BULK_STEPS_MAX: i64 = 1 << 40;
 /// The largest fuel the engine may grant at once.
 pub const FUEL_MAX: i64 = 1 << 62;

@@ -1,10 +1,11 @@
 //! Modules that are damaged, invalid or ask for what tasklet does not carry: each is refused with
 //! an error that says why, and where.
 
-use tasklet_engine::{Entry, Error, ErrorKind, Host, Module, Tasklet};
+use tasklet_engine::{ErrorKind, Module};
 use tasklet_instrumenter::{self as instrumenter, Options};
 use tasklet_tests::examples;
-use tasklet_tests::parallel::{for_all, message};
+use tasklet_tests::hostile::{damaged, survives};
+use tasklet_tests::parallel::for_all;
 use tasklet_tests::random::Random;
 
 /// What a refusal must say: a part of the text, and the function's name if it is in a function.
@@ -139,24 +140,6 @@ fn what_is_no_core_module_is_refused() {
     assert!(text.contains("function 1") && text.contains("offset"), "{text}");
 }
 
-/// Any bytes give a module or an error that is not our own fault, and a module can be started.
-fn survives(wasm: &[u8]) -> Result<(), String> {
-    let tried = std::panic::catch_unwind(|| -> Result<(), Error> {
-        let module = Module::load(tasklet_tests::engine(), wasm)?;
-        let mut tasklet = Tasklet::spawn(&module, Host::empty(), Entry::Command)?;
-        tasklet.run(10_000)?;
-        Ok(())
-    });
-    match tried {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => match error.kind() {
-            ErrorKind::Internal | ErrorKind::Io | ErrorKind::Snapshot => Err(error.to_string()),
-            _ => Ok(()),
-        },
-        Err(panic) => Err(format!("panicked: {}", message(&*panic))),
-    }
-}
-
 fn small_programs() -> Vec<(String, Vec<u8>)> {
     let small = examples::programs().into_iter().filter(|(_, wasm)| wasm.len() < 1_000);
     let mut programs: Vec<_> = small.map(|(path, w)| (path.display().to_string(), w)).collect();
@@ -179,7 +162,7 @@ fn truncated_modules_are_refused() {
         for_all(
             &lengths,
             |length| format!("{name} cut to {length} bytes"),
-            |length| survives(&wasm[..*length]).map_err(anyhow::Error::msg),
+            |length| survives(&wasm[..*length]),
         );
     }
 }
@@ -190,15 +173,7 @@ fn damaged_modules_are_refused() {
         let seeds: Vec<u64> = (0..1_000).map(|seed| seed + number as u64 * 1_000_000).collect();
         let damage = |seed: &u64| {
             let mut random = Random::new(*seed);
-            let mut wasm = wasm.clone();
-            for _ in 0..1 + random.below(3) {
-                let at = random.below(wasm.len() as u64) as usize;
-                match random.below(3) {
-                    0 => wasm[at] = random.word() as u8,
-                    _ => wasm[at] ^= 1 << random.below(8),
-                }
-            }
-            survives(&wasm).map_err(anyhow::Error::msg)
+            survives(&damaged(&wasm, &mut random))
         };
         for_all(&seeds, |seed| format!("{name}, seed {seed}"), damage);
     }

@@ -50,7 +50,7 @@ pub(super) struct Rewriter<'a> {
     pub(super) out: Code,
     vars: Vec<Option<Local>>,
     pub(super) fuel: Local,
-    temporaries: [Option<Local>; 6],
+    temporaries: [Option<Local>; 5],
     /// Locals that hold operands while something is written around them.
     held: HashMap<(WasmType, u32), Local>,
     pub(super) shape: Shape,
@@ -95,7 +95,7 @@ pub(crate) fn rewrite(shared: &Shared<'_>, graph: &Graph, plan: &Plan, identity:
         out: Code::new(graph.params as usize + 1),
         vars,
         fuel: Local(graph.params),
-        temporaries: [None; 6],
+        temporaries: [None; 5],
         held: HashMap::new(),
         shape: Shape::new(plan, graph),
     };
@@ -344,7 +344,7 @@ impl<'a> Rewriter<'a> {
         self.out.get(fuel);
         self.out.get(length);
         if wide {
-            // What is longer traps in any case; this keeps the sum from overflowing.
+            // Nothing longer succeeds; this keeps the sum from overflowing.
             self.out.i64(abi::BULK_STEPS_MAX);
             self.out.get(length);
             self.out.i64(abi::BULK_STEPS_MAX);
