@@ -39,11 +39,13 @@ use tasklets::{Modules, Tasklets};
 pub const NOT_HELD: &str = "not held by plain wasmtime";
 
 /// The reason of `assert_exhaustion` where calls are paused.
+/// They end by a limit of our own, at the same step however they are paused, but only with millions
+/// of frames, too many to stop over and again. `engine/tests/depth.rs` pauses and moves such calls
+/// with a lower limit.
 pub const EXHAUSTION: &str =
-    "calls without end that are paused: what is paused takes no native stack";
+    "calls without end, paused: millions of frames at each of millions of stops";
 
-/// The engine of the tasklets. It never ends a slice before the budget ends: what is paused takes no
-/// native stack, and calls without end are to exhaust it.
+/// The engine of the tasklets. It never ends a slice before the budget ends.
 pub fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
