@@ -20,6 +20,7 @@
 //! reloaded at the innermost dispatch that is outside all loops, counted from the point outwards,
 //! at whose headers it is live.
 
+mod dispatch;
 pub(crate) mod frames;
 
 use std::collections::HashMap;
@@ -30,9 +31,10 @@ use crate::analyse::callgraph::CanPause;
 use crate::analyse::order::NONE;
 use crate::analyse::tails;
 use crate::error::{Error, ErrorKind};
+use crate::facts::ModuleFacts;
 use crate::graph::{BlockId, Call, End, Graph, HandlersId, NO_HANDLERS, Var};
 use crate::metadata::{PointKind, ValType};
-use frames::{Branch, Layout, Tree};
+use frames::{Branch, Layout, Placed, Tree};
 
 /// Index into [`Plan::nodes`].
 pub(crate) type NodeId = u32;
@@ -81,19 +83,38 @@ pub(crate) enum Node {
 }
 
 /// Reloading values from the innermost frame.
-#[derive(Debug, PartialEq, Eq, Hash, Clone)]
+#[derive(Debug)]
 pub(crate) struct Load {
-    /// Variables and their byte offsets in the frame.
-    pub values: Vec<(Var, u32)>,
-    /// References and their index among the frame's.
-    pub references: Vec<(Var, u32)>,
-    /// The point that is reached, if this is the last load on the way: takes the callee's results
-    /// and the fuel.
+    /// Whether the frame's address is to be fetched first, for this and for what follows.
+    pub base: bool,
+    /// What is reloaded.
+    pub values: Placed,
+    /// References that are.
+    pub references: Placed,
+    /// What is set to zero.
+    pub zeros: Vec<Var>,
+    /// The point that is reached, if this is the last load on the way: takes the callee's results.
     pub finish: Option<u32>,
+    /// What becomes of the fuel.
+    pub fuel: Fuel,
     /// Where it goes on if the callee has thrown.
     pub thrown: Option<NodeId>,
     /// Where it goes on.
     pub target: NodeId,
+}
+
+/// What a [`Load`] does with the fuel, which says that the frame is being rebuilt until the point is
+/// reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fuel {
+    /// Nothing.
+    Keep,
+    /// Fetches the real one for those that [`Fuel::Take`] it.
+    Fetch,
+    /// Takes what has been fetched.
+    Take,
+    /// Fetches it and takes it at once.
+    FetchAndTake,
 }
 
 /// A resume point.
@@ -117,20 +138,20 @@ pub(crate) struct PlannedPoint {
     handlers: HandlersId,
 }
 
-/// Plans the rewriting of a function. `catches` tells whether any function of the module catches
-/// exceptions.
+/// Plans the rewriting of a function.
 ///
 /// # Errors
 /// When it has more resume points with more live values than there is a limit for.
 pub(crate) fn plan(
     graph: &Graph,
     analysis: &Analysis,
-    (can_pause, catches): (&CanPause, bool),
+    (can_pause, facts): (&CanPause, &ModuleFacts),
     function: u32,
     code_offset: u32,
 ) -> Result<Plan, Error> {
     let count = graph.blocks.len();
     let mut planner = Planner {
+        facts,
         graph,
         analysis,
         plan: Plan {
@@ -142,7 +163,6 @@ pub(crate) fn plan(
             clamps: vec![false; count],
             values: 0,
         },
-        catches,
         tree: Tree::default(),
         live: Vec::new(),
         rethrows: HashMap::new(),
@@ -178,10 +198,10 @@ pub(crate) fn too_many(what: &str, limit: usize) -> Error {
 }
 
 struct Planner<'a> {
+    facts: &'a ModuleFacts,
     graph: &'a Graph,
     analysis: &'a Analysis,
     plan: Plan,
-    catches: bool,
     /// For every point the live variables and the levels of the dispatches that reload them, until
     /// the frames are laid out.
     live: Vec<Vec<(u32, Var)>>,
@@ -455,51 +475,5 @@ impl Planner<'_> {
         if let Node::Check { cold: target, .. } = &mut self.plan.nodes[check as usize] {
             *target = cold;
         }
-    }
-
-    /// The dispatch to `points` from inside the first `depth` of their loops.
-    fn dispatch(&mut self, points: &[u32], depth: usize, again: NodeId) -> NodeId {
-        let first = points[0];
-        let last = points[points.len() - 1];
-        self.targets += (last - first) as usize + 1;
-        if self.targets > limits::DISPATCH_TARGETS_MAX {
-            // The plan is given up; any node will do.
-            return again;
-        }
-        let mut targets = vec![NONE; (last - first + 1) as usize];
-        let mut made: HashMap<Load, NodeId> = HashMap::new();
-        for &number in points {
-            let point = &self.plan.points[number as usize];
-            let (target, finish) = match point.loops.get(depth) {
-                Some(inner) => {
-                    let header = self.analysis.loops.loops[*inner as usize].header;
-                    (self.plan.entries[header as usize], None)
-                }
-                None if point.kind == PointKind::Entry => (again, Some(number)),
-                None => (self.plan.entries[point.block as usize], Some(number)),
-            };
-            let mut load = point.layout.load(depth as u32, finish, target);
-            if self.catches && finish.is_some() && point.call.is_some() {
-                let handlers = point.handlers;
-                load.thrown = Some(self.rethrow(handlers));
-            }
-            let node = match made.get(&load) {
-                Some(node) => *node,
-                None if load.values.is_empty()
-                    && load.references.is_empty()
-                    && finish.is_none() =>
-                {
-                    target
-                }
-                None => {
-                    let node = self.node(Node::Load(load.clone()));
-                    made.insert(load, node);
-                    node
-                }
-            };
-            targets[(number - first) as usize] = node;
-        }
-        let distinct = targets.iter().filter(|target| **target != targets[0]).count();
-        if distinct == 0 { targets[0] } else { self.node(Node::Dispatch { first, targets }) }
     }
 }

@@ -145,23 +145,23 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn identity(&self) -> Identity {
-        Identity {
-            slot: self.resumables.len() as u32,
-            first_point: self.metadata.points.len() as u32,
-        }
-    }
-
-    fn add_info(&mut self, function: u32, identity: Identity, resumable: bool, code_offset: u32) {
-        let ty = self.facts.function_types[function as usize];
+    /// The identity of a function, asked for in the order of the functions.
+    fn identity(&mut self, function: u32, resumable: bool) -> Identity {
+        let slot = resumable.then_some(self.resumables.len() as u32);
         if resumable {
+            let ty = self.facts.function_types[function as usize];
             let function = self.shared.callee(function);
             self.resumables.push(runtime::Resumable { function, ty });
         }
+        Identity { slot, first_point: self.metadata.points.len() as u32 }
+    }
+
+    fn add_info(&mut self, function: u32, identity: Identity, code_offset: u32) {
+        let ty = self.facts.function_types[function as usize];
         self.metadata.functions.push(FunctionInfo {
             ty,
             name: self.facts.names.get(function as usize).cloned().flatten(),
-            slot: resumable.then_some(identity.slot),
+            slot: identity.slot,
             first_point: identity.first_point,
             points: self.metadata.points.len() as u32 - identity.first_point,
             code_offset,
@@ -171,7 +171,7 @@ impl Work<'_> {
     /// Adds the wrappers of imported functions.
     fn import_wrappers(&mut self, add: &mut Additions) {
         for function in 0..self.facts.imported_functions {
-            let identity = self.identity();
+            let identity = self.identity(function, true);
             let (fields, frame_bytes) =
                 runtime::import_wrapper(add, &self.shared.runtime, self.facts, function, identity);
             self.metadata.points.push(Point {
@@ -183,7 +183,7 @@ impl Work<'_> {
                 prepaid: 0,
                 fields,
             });
-            self.add_info(function, identity, true, 0);
+            self.add_info(function, identity, 0);
         }
     }
 
@@ -211,9 +211,9 @@ impl Work<'_> {
                 let error = plan::too_many("values live at the resume points of the module", limit);
                 return Err(facts.locate(error, function));
             }
-            let identity = self.identity();
+            let identity = self.identity(function, !plan.points.is_empty());
             self.add_points(function, &body, &plan);
-            self.add_info(function, identity, !plan.points.is_empty(), body.code_offset);
+            self.add_info(function, identity, body.code_offset);
             numbered.push((body, plan, identity));
         }
         parallel::map(
@@ -246,7 +246,7 @@ fn plan(
 ) -> Result<(Plan, stack::Summary), Error> {
     let analysis = analyse(&body.graph, facts.catches)?;
     let stack = stack::summarise(&body.graph, &analysis, &facts.types);
-    let module = (can_pause, facts.catches);
+    let module = (can_pause, facts);
     let plan = plan::plan(&body.graph, &analysis, module, function, body.code_offset)?;
     Ok((plan, stack))
 }

@@ -1,14 +1,16 @@
 //! What a frame looks like.
 //!
-//! The frames of a function's points are laid out as one tree. A path from its root is a sequence of
-//! values, each behind the one before; a point's frame is the path of its live values, those first
-//! that are reloaded furthest out, and of these those first that are live at most points. So points
-//! with much in common share a long beginning, at the same offsets, and the code that writes it.
+//! Each value has the same place in the frames of all points of its function, so that code can be
+//! shared between points that have it. Values that are nowhere live together share their place:
+//! they get the lowest that is free at all of their points, those first that are live at most.
+//!
+//! What is written is shared as paths of one tree. A path from its root is a sequence of values; a
+//! point's is that of its live values, again those first that are live at most points. Points with
+//! much in common share a long beginning.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::{Load, NodeId};
 use crate::analyse::order::NONE;
 use crate::graph::{Graph, Var};
 use crate::metadata::{Field, ValType};
@@ -17,9 +19,13 @@ use crate::types::kind;
 /// Index into the nodes of a [`Tree`].
 pub(crate) type Branch = u32;
 
+/// Variables with their byte offset in the frame; references with their index among the frame's.
+pub(crate) type Placed = Vec<(Var, u32)>;
+
 /// The layout of the frame of a resume point.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
+    /// By level.
     values: Vec<Value>,
     /// The last of its values that is not a reference, or [`NONE`].
     pub last: Branch,
@@ -56,11 +62,10 @@ struct TreeNode {
 }
 
 impl Tree {
-    fn add(&mut self, parent: Branch, var: Var, ty: ValType) -> Branch {
+    fn add(&mut self, parent: Branch, var: Var, ty: ValType, at: u32) -> Branch {
         if let Some(node) = self.known.get(&(parent, var)) {
             return *node;
         }
-        let at = self.end(parent);
         let node = self.nodes.len() as Branch;
         if let Some(parent) = self.nodes.get_mut(parent as usize) {
             parent.successors += 1;
@@ -68,11 +73,6 @@ impl Tree {
         self.nodes.push(TreeNode { parent, var, ty, at, successors: 0 });
         self.known.insert((parent, var), node);
         node
-    }
-
-    /// The first byte behind a node.
-    fn end(&self, node: Branch) -> u32 {
-        self.nodes.get(node as usize).map_or(0, |node| node.at + node.ty.frame_bytes())
     }
 
     /// The values from a node up to the root.
@@ -105,36 +105,103 @@ impl Tree {
 /// Lays out the frames of a function, given for every point its live variables with the level of
 /// the dispatch that reloads them.
 pub(crate) fn layouts(graph: &Graph, points: Vec<Vec<(u32, Var)>>) -> (Vec<Layout>, Tree) {
-    let mut count = vec![0u32; graph.vars.len()];
-    points.iter().flatten().for_each(|(_, var)| count[*var as usize] += 1);
+    let homes = Homes::new(graph, &points);
     let mut tree = Tree::default();
     let layouts = points
         .into_iter()
         .map(|mut live| {
-            live.sort_unstable_by_key(|(level, var)| (*level, Reverse(count[*var as usize]), *var));
-            layout(graph, &mut tree, live)
+            live.sort_unstable_by_key(|(_, var)| (homes.rank[*var as usize], *var));
+            layout(graph, &homes, &mut tree, live)
         })
         .collect();
     (layouts, tree)
 }
 
-fn layout(graph: &Graph, tree: &mut Tree, live: Vec<(u32, Var)>) -> Layout {
+/// Where each variable is in the frames it is part of.
+struct Homes {
+    /// Byte offset by variable.
+    at: Vec<u32>,
+    /// Order by variable: what is live at most points comes first.
+    rank: Vec<Reverse<u32>>,
+}
+
+impl Homes {
+    /// Gives every variable the lowest place that is free at all points where it is live.
+    fn new(graph: &Graph, points: &[Vec<(u32, Var)>]) -> Homes {
+        let mut users: Vec<Vec<u32>> = vec![Vec::new(); graph.vars.len()];
+        for (point, live) in points.iter().enumerate() {
+            live.iter().for_each(|(_, var)| users[*var as usize].push(point as u32));
+        }
+        let rank: Vec<_> = users.iter().map(|points| Reverse(points.len() as u32)).collect();
+        let mut order: Vec<Var> = (0..graph.vars.len() as Var).collect();
+        order.retain(|var| {
+            !users[*var as usize].is_empty() && !kind(graph.vars[*var as usize]).is_reference()
+        });
+        order.sort_by_key(|var| rank[*var as usize]);
+        // By point the units of four bytes that are taken, by the bit.
+        let mut taken: Vec<Vec<u64>> = vec![Vec::new(); points.len()];
+        let mut all: Vec<u64> = Vec::new();
+        let mut at = vec![0; graph.vars.len()];
+        for var in order {
+            let units = kind(graph.vars[var as usize]).frame_bytes() / UNIT;
+            all.clear();
+            for point in &users[var as usize] {
+                let taken = &taken[*point as usize];
+                all.resize(all.len().max(taken.len()), 0);
+                all.iter_mut().zip(taken).for_each(|(all, taken)| *all |= taken);
+            }
+            let unit = free(&all, units);
+            at[var as usize] = unit * UNIT;
+            for point in &users[var as usize] {
+                take(&mut taken[*point as usize], unit, units);
+            }
+        }
+        Homes { at, rank }
+    }
+}
+
+/// Bytes of the smallest value.
+const UNIT: u32 = 4;
+
+/// The first of the lowest `units` units that are free, a multiple of `units`, which is a power of two.
+fn free(taken: &[u64], units: u32) -> u32 {
+    let pattern = (1u64 << units) - 1;
+    for (at, word) in taken.iter().enumerate() {
+        let found = (0..64 / units).find(|place| word & (pattern << (place * units)) == 0);
+        if let Some(place) = found {
+            return at as u32 * 64 + place * units;
+        }
+    }
+    taken.len() as u32 * 64
+}
+
+fn take(taken: &mut Vec<u64>, unit: u32, units: u32) {
+    let word = (unit / 64) as usize;
+    taken.resize(taken.len().max(word + 1), 0);
+    taken[word] |= ((1u64 << units) - 1) << (unit % 64);
+}
+
+fn layout(graph: &Graph, homes: &Homes, tree: &mut Tree, live: Vec<(u32, Var)>) -> Layout {
     let mut layout = Layout { last: NONE, ..Layout::default() };
+    let mut end = 0;
     for (level, var) in live {
         let ty = kind(graph.vars[var as usize]);
         let at = if ty.is_reference() {
             layout.references += 1;
             layout.references - 1
         } else {
-            layout.last = tree.add(layout.last, var, ty);
-            tree.nodes[layout.last as usize].at
+            let at = homes.at[var as usize];
+            layout.last = tree.add(layout.last, var, ty, at);
+            end = end.max(at + ty.frame_bytes());
+            at
         };
         layout.values.push(Value { var, ty, level, at });
     }
     if let Some(last) = tree.nodes.get_mut(layout.last as usize) {
         last.successors += 1;
     }
-    layout.bytes = tree.end(layout.last).next_multiple_of(8);
+    layout.values.sort_by_key(|value| value.level);
+    layout.bytes = end.next_multiple_of(8);
     layout
 }
 
@@ -156,17 +223,15 @@ impl Layout {
         fields
     }
 
-    /// The load of the values of one level.
-    pub fn load(&self, level: u32, finish: Option<u32>, target: NodeId) -> Load {
-        let chosen = || self.values.iter().filter(move |value| value.level == level);
-        let plain = chosen().filter(|value| !value.ty.is_reference());
-        let references = chosen().filter(|value| value.ty.is_reference());
-        Load {
-            values: plain.map(|value| (value.var, value.at)).collect(),
-            references: references.map(|value| (value.var, value.at)).collect(),
-            finish,
-            thrown: None,
-            target,
-        }
+    /// The values of one level with their byte offsets, and the references with their index among
+    /// the frame's.
+    pub fn at_level(&self, level: u32) -> (Placed, Placed) {
+        let first = self.values.partition_point(|value| value.level < level);
+        let values = self.values[first..].iter().take_while(|value| value.level == level);
+        let (references, plain): (Vec<&Value>, Vec<&Value>) =
+            values.partition(|value| value.ty.is_reference());
+        let pairs =
+            |values: Vec<&Value>| values.iter().map(|value| (value.var, value.at)).collect();
+        (pairs(plain), pairs(references))
     }
 }

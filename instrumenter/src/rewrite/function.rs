@@ -50,7 +50,7 @@ pub(super) struct Rewriter<'a> {
     pub(super) out: Code,
     vars: Vec<Option<Local>>,
     pub(super) fuel: Local,
-    temporaries: [Option<Local>; 5],
+    temporaries: [Option<Local>; 6],
     /// Locals that hold operands while something is written around them.
     held: HashMap<(WasmType, u32), Local>,
     pub(super) shape: Shape,
@@ -69,13 +69,15 @@ enum Temporary {
     Point,
     /// Its bytes without the trailer.
     Bytes,
+    /// The real fuel while a frame is being rebuilt.
+    Fuel,
 }
 
 /// Identity of a function in frames.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Identity {
-    /// Its resume slot.
-    pub slot: u32,
+    /// Its resume slot, if it has resume code.
+    pub slot: Option<u32>,
     /// Module-wide number of its first resume point.
     pub first_point: u32,
 }
@@ -90,12 +92,12 @@ pub(crate) fn rewrite(shared: &Shared<'_>, graph: &Graph, plan: &Plan, identity:
         shared,
         graph,
         plan,
-        slot: identity.slot,
+        slot: identity.slot.unwrap_or(0),
         first_point: identity.first_point,
         out: Code::new(graph.params as usize + 1),
         vars,
         fuel: Local(graph.params),
-        temporaries: [None; 5],
+        temporaries: [None; 6],
         held: HashMap::new(),
         shape: Shape::new(plan, graph),
     };
@@ -115,7 +117,7 @@ impl<'a> Rewriter<'a> {
     fn temporary(&mut self, which: Temporary) -> Local {
         let out = &mut self.out;
         let ty = match which {
-            Temporary::WideIndex | Temporary::Point => WasmType::I64,
+            Temporary::WideIndex | Temporary::Point | Temporary::Fuel => WasmType::I64,
             _ => WasmType::I32,
         };
         *self.temporaries[which as usize].get_or_insert_with(|| out.local(ty))

@@ -266,7 +266,7 @@ pub(crate) fn import_wrapper(
     out.set(what);
     out.i32(bytes as i32);
     out.set(size);
-    out.trailer(runtime, what, size, identity.slot);
+    out.trailer(runtime, what, size, identity.slot.unwrap_or(0));
     signature.results.iter().for_each(|ty| out.zero(*ty));
     out.i64(abi::UNWIND);
     out.return_();
@@ -331,7 +331,8 @@ pub(crate) fn add_drop_records(add: &mut Additions, segments: usize, prefix: &st
     first
 }
 
-/// Adds the function that drops a segment by number, as restoring a snapshot needs it.
+/// Adds the function that drops a segment by number, as restoring a snapshot needs it, if there is
+/// any to drop.
 pub(crate) fn add_dropper(
     add: &mut Additions,
     export: &str,
@@ -339,6 +340,9 @@ pub(crate) fn add_dropper(
     first: u32,
     drop: fn(u32) -> Instruction<'static>,
 ) {
+    if !passive.contains(&true) {
+        return;
+    }
     let mut out = Code::new(1);
     for (index, _) in (0..).zip(passive).filter(|(_, passive)| **passive) {
         out.get(Local(0));

@@ -7,12 +7,20 @@ use crate::abi;
 use crate::analyse::order::NONE;
 use crate::graph::Var;
 use crate::metadata::ValType;
-use crate::plan::{Load, NodeId};
+use crate::plan::{Fuel, Load, NodeId};
 use crate::rewrite::code::pair;
 use crate::types::kind;
 
 impl Rewriter<'_> {
     pub(super) fn dispatch(&mut self, first: u32, targets: &[NodeId]) {
+        if let Some((point, target, other)) = either(first, targets) {
+            self.out.global_get(self.shared.runtime.point);
+            self.out.i32((self.first_point + point) as i32);
+            self.out.push(&Instruction::I32Eq);
+            self.goto_if(target);
+            self.leave_to(other);
+            return;
+        }
         let trap = self.out.block();
         self.out.global_get(self.shared.runtime.point);
         if self.first_point + first > 0 {
@@ -34,16 +42,17 @@ impl Rewriter<'_> {
     pub(super) fn load(&mut self, load: &Load) {
         let runtime = self.shared.runtime;
         let graph = self.graph;
-        if !load.values.is_empty() {
+        if load.base {
             let base = self.temporary(Temporary::Base);
             self.out.global_get(runtime.sp);
             self.out.set(base);
-            for &(var, at) in &load.values {
-                let local = self.var(var);
-                self.out.get(base);
-                self.out.load(runtime.frames, kind(graph.vars[var as usize]), at);
-                self.out.set(local);
-            }
+        }
+        for &(var, at) in &load.values {
+            let local = self.var(var);
+            let base = self.temporary(Temporary::Base);
+            self.out.get(base);
+            self.out.load(runtime.frames, kind(graph.vars[var as usize]), at);
+            self.out.set(local);
         }
         for &(var, at) in &load.references {
             let local = self.var(var);
@@ -51,13 +60,35 @@ impl Rewriter<'_> {
             self.out.reference(&runtime, graph.vars[var as usize]);
             self.out.set(local);
         }
+        for &var in &load.zeros {
+            let local = self.var(var);
+            self.out.zero(graph.vars[var as usize]);
+            self.out.set(local);
+        }
         if let Some(point) = load.finish {
             self.finish(point, load.thrown);
+        }
+        match load.fuel {
+            Fuel::Keep => {}
+            Fuel::Fetch => {
+                let fetched = self.temporary(Temporary::Fuel);
+                self.out.global_get(runtime.fuel);
+                self.out.set(fetched);
+            }
+            Fuel::Take => {
+                let fetched = self.temporary(Temporary::Fuel);
+                self.out.get(fetched);
+                self.out.set(self.fuel);
+            }
+            Fuel::FetchAndTake => {
+                self.out.global_get(runtime.fuel);
+                self.out.set(self.fuel);
+            }
         }
         self.leave_to(load.target);
     }
 
-    /// Takes the callee's results and the fuel.
+    /// Takes the callee's results.
     fn finish(&mut self, point: u32, thrown: Option<NodeId>) {
         let runtime = self.shared.runtime;
         if let Some(thrown) = thrown {
@@ -78,8 +109,6 @@ impl Rewriter<'_> {
                 self.out.set(local);
             }
         }
-        self.out.global_get(runtime.fuel);
-        self.out.set(self.fuel);
     }
 
     /// Goes to a node if the driver has caught an exception.
@@ -147,4 +176,20 @@ impl Rewriter<'_> {
         self.out.i64(abi::UNWIND);
         self.out.return_();
     }
+}
+
+/// Where a dispatch leads to one target for one point, and to another for all the others: the point,
+/// its target, the other one.
+fn either(first: u32, targets: &[NodeId]) -> Option<(u32, NodeId, NodeId)> {
+    let there = || (first..).zip(targets.iter().copied()).filter(|(_, target)| *target != NONE);
+    let (_, one) = there().next()?;
+    let (_, two) = there().find(|(_, target)| *target != one)?;
+    for (single, other) in [(one, two), (two, one)] {
+        let mut points = there().filter(|(_, target)| *target != other);
+        let point = points.next()?;
+        if point.1 == single && points.next().is_none() {
+            return Some((point.0, single, other));
+        }
+    }
+    None
 }

@@ -1,5 +1,7 @@
 //! The driver: the code that runs a continuation. See [`crate::abi`].
 
+use std::collections::HashMap;
+
 use wasm_encoder::{BlockType, ExportKind, Instruction};
 
 use super::{Additions, Areas};
@@ -9,7 +11,7 @@ use crate::metadata::ValType;
 use crate::rewrite::code::{Code, Local, Runtime};
 use crate::types::{EXNREF, Signature, WasmType, kind};
 
-/// A resumable function as the driver needs it.
+/// A function that has resume code, as the driver needs it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Resumable {
     /// What to call.
@@ -17,6 +19,9 @@ pub(crate) struct Resumable {
     /// Its canonical type.
     pub ty: u32,
 }
+
+/// Functions that one resumer calls at most.
+const GROUP: usize = 1 << 10;
 
 /// Adds the driver. `resumables` are in the order of their slots; `references` tells whether any
 /// frame holds a reference.
@@ -27,27 +32,11 @@ pub(crate) fn add_driver(
     resumables: &[Resumable],
     references: bool,
 ) {
-    let functions = add.function_table(resumables.iter().map(|r| r.function).collect());
-    let state = add.global(WasmType::I32, 0);
-    let mut resumers: Vec<Option<u32>> = vec![None; facts.types.len()];
-    let mut by_slot = Vec::with_capacity(resumables.len());
-    for resumable in resumables {
-        let resumer = match resumers[resumable.ty as usize] {
-            Some(resumer) => resumer,
-            None => {
-                let signature = &facts.types[resumable.ty as usize];
-                let resumer =
-                    add_resumer(add, runtime, (state, functions), signature, resumable.ty);
-                resumers[resumable.ty as usize] = Some(resumer);
-                resumer
-            }
-        };
-        by_slot.push(resumer);
-    }
-    let resumer_table = add.function_table(by_slot);
-    let reserve = add_reserve(add, runtime, references);
+    let groups = (0..).step_by(GROUP).zip(resumables.chunks(GROUP));
+    let resumers = groups.map(|group| add_resumer(add, runtime, facts, group)).collect();
+    let resumers = add.function_table(resumers);
     let reverse = add_reverse(add, runtime, references);
-    let run = add_run(add, runtime, areas, (state, resumer_table), (reserve, reverse));
+    let run = add_run(add, runtime, (areas, references), resumers, reverse);
     add.exports.push((abi::RUN.to_owned(), ExportKind::Func, run));
 }
 
@@ -55,66 +44,79 @@ fn signature(params: &[WasmType], results: &[WasmType]) -> Signature {
     Signature { params: params.to_vec(), results: results.to_vec() }
 }
 
-/// `(func (param $slot i32))`: calls a function of one type so that it rebuilds its frame, and
-/// puts its results into the result area, or an exception into its global.
+/// `(func (param $slot i32) (result i64))`: calls a function of a group so that it rebuilds its
+/// frame, and puts its results into the result area, or an exception into its global. Returns the
+/// fuel.
+///
+/// They are called one by one because each function in a table costs an entry point for the host,
+/// which has to be compiled.
 fn add_resumer(
     add: &mut Additions,
     runtime: &Runtime,
-    (state, functions): (u32, u32),
-    ty: &Signature,
-    type_index: u32,
+    facts: &ModuleFacts,
+    (first, group): (i32, &[Resumable]),
 ) -> u32 {
-    let slot = Local(0);
     let mut out = Code::new(1);
+    let mut locals = HashMap::new();
     let fuel = out.local(WasmType::I64);
-    let results: Vec<Local> = ty.results.iter().map(|ty| out.local(*ty)).collect();
     let caught = runtime.exception.map(|exception| {
         let returned = out.block();
         let caught = out.block_of(BlockType::Result(EXNREF));
         out.try_table(&[(None, true, caught)]);
         (exception, returned)
     });
-    ty.params.iter().for_each(|ty| out.zero(*ty));
-    out.i64(abi::REWIND);
-    out.get(slot);
-    out.push(&Instruction::CallIndirect { type_index, table_index: functions });
-    out.set(fuel);
-    results.iter().rev().for_each(|result| out.set(*result));
+    let called = out.block();
+    // The block of the first function is the innermost.
+    let mut labels: Vec<_> = group.iter().map(|_| out.block()).collect();
+    labels.reverse();
+    out.get(Local(0));
+    if first > 0 {
+        out.i32(first);
+        out.push(&Instruction::I32Sub);
+    }
+    out.br_table(&labels[..labels.len() - 1], labels[labels.len() - 1]);
+    for resumable in group {
+        let ty = &facts.types[resumable.ty as usize];
+        out.end();
+        ty.params.iter().for_each(|ty| out.zero(*ty));
+        out.i64(abi::REWIND);
+        out.push(&Instruction::Call(resumable.function));
+        out.set(fuel);
+        for (at, ty) in ty.results.iter().enumerate().rev() {
+            let result = *locals.entry(*ty).or_insert_with(|| out.local(*ty));
+            store_result(&mut out, runtime, (at as i32, *ty), result);
+        }
+        out.br(called);
+    }
+    out.end();
     if let Some((exception, returned)) = caught {
         out.br(returned);
         out.end();
         out.unreachable();
         out.end();
         out.global_set(exception);
+        out.global_get(runtime.fuel);
         out.return_();
         out.end();
     }
-    out.fuel_below(fuel, abi::SENTINEL_LIMIT);
-    out.if_();
-    out.i32(1);
-    out.global_set(state);
-    out.return_();
-    out.end();
-    out.fuel_below(fuel, abi::DEBT_FLOOR);
-    out.if_unlikely();
-    out.owe(runtime, fuel);
-    out.end();
     out.get(fuel);
-    out.global_set(runtime.fuel);
-    for ((at, result), ty) in (0..).zip(&results).zip(&ty.results) {
-        let ty = kind(*ty);
-        if ty.is_reference() {
-            out.i32(at);
-            out.get(*result);
-            out.push(&Instruction::TableSet(runtime.table(ty)));
-        } else {
-            out.i32(at * abi::RESULT_BYTES as i32);
-            out.get(*result);
-            out.store(runtime.frames, ty, 0);
-        }
-    }
-    let ty = add.types.plain(&signature(&[WasmType::I32], &[]));
+    let ty = add.types.plain(&signature(&[WasmType::I32], &[WasmType::I64]));
     add.function("tasklet.resume".to_owned(), ty, out)
+}
+
+/// Puts the result on the stack into the result area.
+fn store_result(out: &mut Code, runtime: &Runtime, (at, ty): (i32, WasmType), result: Local) {
+    out.set(result);
+    let ty = kind(ty);
+    if ty.is_reference() {
+        out.i32(at);
+        out.get(result);
+        out.push(&Instruction::TableSet(runtime.table(ty)));
+    } else {
+        out.i32(at * abi::RESULT_BYTES as i32);
+        out.get(result);
+        out.store(runtime.frames, ty, 0);
+    }
 }
 
 /// Loads a word of the trailer of the frame whose end is on the stack.
@@ -134,14 +136,15 @@ const POINT: i32 = 16;
 fn add_run(
     add: &mut Additions,
     runtime: &Runtime,
-    areas: Areas,
-    (state, resumers): (u32, u32),
-    (reserve, reverse): (u32, u32),
+    (areas, references): (Areas, bool),
+    resumers: u32,
+    reverse: u32,
 ) -> u32 {
     let mut out = Code::new(0);
     let (start, first) = (out.local(WasmType::I32), out.local(WasmType::I32));
-    let resumer = add.types.plain(&signature(&[WasmType::I32], &[]));
-    out.push(&Instruction::Call(reserve));
+    let fuel = out.local(WasmType::I64);
+    let resumer = add.types.plain(&signature(&[WasmType::I32], &[WasmType::I64]));
+    reserve(&mut out, runtime, start, references);
     let done = out.block();
     let next = out.loop_();
     out.global_get(runtime.sp);
@@ -171,12 +174,21 @@ fn add_run(
     }
     out.get(slot);
     out.get(slot);
+    out.i32(GROUP as i32);
+    out.push(&Instruction::I32DivU);
     out.push(&Instruction::CallIndirect { type_index: resumer, table_index: resumers });
-    out.global_get(state);
-    out.push(&Instruction::I32Eqz);
-    out.br_if(next);
-    out.i32(0);
-    out.global_set(state);
+    out.set(fuel);
+    let paused = out.block();
+    out.fuel_below(fuel, abi::SENTINEL_LIMIT);
+    out.br_if(paused);
+    out.fuel_below(fuel, abi::DEBT_FLOOR);
+    out.if_unlikely();
+    out.owe(runtime, fuel);
+    out.end();
+    out.get(fuel);
+    out.global_set(runtime.fuel);
+    out.br(next);
+    out.end();
     out.get(start);
     out.get(first);
     out.push(&Instruction::Call(reverse));
@@ -203,26 +215,22 @@ fn add_run(
     add.function(abi::RUN.to_owned(), ty, out)
 }
 
-/// `(func)`: makes sure that a whole native stack can be spilled.
-fn add_reserve(add: &mut Additions, runtime: &Runtime, references: bool) -> u32 {
-    let mut out = Code::new(0);
-    let needed = out.local(WasmType::I32);
+/// Makes sure that a whole native stack can be spilled.
+fn reserve(out: &mut Code, runtime: &Runtime, needed: Local, references: bool) {
     out.global_get(runtime.sp);
     out.i32(16);
     out.push(&Instruction::I32ShrU);
     out.i32(limits::FRAME_PAGES_RESERVE as i32 + 1);
     out.push(&Instruction::I32Add);
     out.set(needed);
-    grow_memory(&mut out, runtime, needed);
+    grow_memory(out, runtime, needed);
     if references {
         out.global_get(runtime.ref_sp);
         out.i32(limits::REFS_RESERVE as i32);
         out.push(&Instruction::I32Add);
         out.set(needed);
-        grow_tables(&mut out, runtime, needed);
+        grow_tables(out, runtime, needed);
     }
-    let ty = add.types.plain(&signature(&[], &[]));
-    add.function("tasklet.reserve".to_owned(), ty, out)
 }
 
 /// Grows the frame memory to at least `needed` pages.
