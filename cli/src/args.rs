@@ -29,6 +29,7 @@ pub enum Command {
     Run(Run),
     Resume(Resume),
     Inspect(Inspect),
+    Verify(Verify),
     Instrument(Instrument),
     Check(Check),
 }
@@ -53,9 +54,14 @@ pub struct Run {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// The program's clocks: the machine's, or one that ticks with steps (a nanosecond each) and
-    /// sleeps without waiting
-    #[arg(long, value_enum, default_value_t = Clock::Host)]
-    pub clock: Clock,
+    /// sleeps without waiting [default: host; with --deterministic: virtual]
+    #[arg(long, value_enum)]
+    pub clock: Option<Clock>,
+    /// Make equal runs equal on every machine, snapshots included: canonical NaNs, the virtual
+    /// clock, a seed (0 unless given), nothing of the host's. It is kept in snapshots, with the
+    /// limits. What depends on floating point is slower
+    #[arg(long)]
+    pub deterministic: bool,
     /// Call this exported function instead of `_start`; ARGS are its arguments, and its results
     /// are printed one a line
     #[arg(long, value_name = "NAME")]
@@ -69,8 +75,9 @@ pub struct Run {
 /// Go on with a program that was saved
 ///
 /// The same snapshot can be resumed any number of times. Arguments, environment, random numbers
-/// and clocks are in the snapshot; directories are not: give each with --dir again. A program that
-/// has ended already is not run: its results are printed again, and its exit code is returned.
+/// and clocks are in the snapshot; directories are not: give each with --dir again. While it runs
+/// the snapshot's file must not be overwritten in place; to remove or replace it, as -o does, is
+/// fine. A program that has ended already is not run: its results are printed again, and its exit code is returned.
 #[derive(Debug, Args)]
 #[command(after_help = exit::help())]
 pub struct Resume {
@@ -82,6 +89,12 @@ pub struct Resume {
     /// Go on even if a file that the program has open has changed since
     #[arg(long)]
     pub allow_changed_files: bool,
+    /// Where a base of the snapshot is, if not beside it
+    #[arg(long, value_name = "FILE")]
+    pub find_base: Vec<PathBuf>,
+    /// Refuse a program that was not started with --deterministic; one that was goes on so anyway
+    #[arg(long)]
+    pub deterministic: bool,
     #[command(flatten)]
     pub slice: Slice,
     #[command(flatten)]
@@ -101,6 +114,15 @@ pub struct Slice {
     /// Leave the module out of the snapshot; it is kept in the cache of this machine instead
     #[arg(long)]
     pub no_embed_module: bool,
+    /// Save only the memory that has changed since this earlier snapshot. Who resumes it needs this
+    /// one, too: it is found if it lies beside it
+    #[arg(long, value_name = "FILE", requires = "output")]
+    pub base: Option<PathBuf>,
+    /// Compress the snapshot with Zstandard, at a level from 1 (fast) to 19 (small) [default: 3]
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "3", value_parser = clap::value_parser!(i32).range(1..=19))]
+    #[arg(requires = "output")]
+    pub compress: Option<i32>,
     /// Write what happened to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -113,7 +135,7 @@ pub struct Machine {
     #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]", value_parser = parse::directory)]
     pub dirs: Vec<wasi::Preopen>,
     /// The program's standard input: a file, `-` for ours, `null` for none [default: -, or as it
-    /// was]
+    /// was; with --deterministic: null]. A deterministic program finds all of it there at once
     #[arg(long, value_name = "FILE|-|null")]
     pub stdin: Option<PathBuf>,
     /// The most memory the program may have: 64M, 2G (powers of 1024) [default: 4G]
@@ -123,9 +145,6 @@ pub struct Machine {
     /// 1024, at most 640M) [default: 256M]
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub max_stack: Option<u64>,
-    /// Make floating-point NaNs the same on every kind of processor; slower
-    #[arg(long)]
-    pub deterministic: bool,
     /// Do not use the cache of modules
     #[arg(long)]
     pub no_cache: bool,
@@ -144,6 +163,46 @@ pub struct Inspect {
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// Show at most so many frames: most of them from the innermost, a few from the outermost
+    /// [default: 45 as text, all as JSON]
+    #[arg(long, value_name = "N")]
+    pub frames: Option<usize>,
+    /// The most memory that the program in it may have [default: 4G in all]
+    #[arg(long, value_name = "SIZE", value_parser = parse::size)]
+    pub max_memory: Option<u64>,
+}
+
+/// Tell whether one snapshot follows from another
+///
+/// The program is executed again from the first, for exactly the steps that lie between the two,
+/// and what that gives is compared with the second. Give it what it was given then: directories
+/// with --dir, as they were (what the program writes there is written again). What it read from a
+/// standard input, from the machine's clock or by chance cannot be given again, unless it was
+/// started with --deterministic; then it is in the snapshots.
+///
+/// Exits with 0 if it follows, with 1 if it does not (the first difference is printed), with 77 if
+/// that cannot be told.
+#[derive(Debug, Args)]
+#[command(after_help = exit::help())]
+pub struct Verify {
+    /// The earlier snapshot
+    pub from: PathBuf,
+    /// The later one
+    pub to: PathBuf,
+    /// The original module, if the snapshots do not embed it and it is not in the cache
+    #[arg(long, value_name = "FILE")]
+    pub module: Option<PathBuf>,
+    /// Go on even if a file that the program has open has changed since
+    #[arg(long)]
+    pub allow_changed_files: bool,
+    /// Where a base of the snapshots is, if not beside them
+    #[arg(long, value_name = "FILE")]
+    pub find_base: Vec<PathBuf>,
+    /// How to print the outcome
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    #[command(flatten)]
+    pub machine: Machine,
 }
 
 /// Write a module as it is run: counting steps, able to pause

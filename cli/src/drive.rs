@@ -4,13 +4,18 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use tasklet_engine::snapshot::Limits as ReadLimits;
 use tasklet_engine::wasi::Output;
-use tasklet_engine::{Digest, Limits, ModuleCache, Outcome, SnapshotOptions, Tasklet};
+use tasklet_engine::{
+    Base, Compressor, Digest, Limits, ModuleCache, Outcome, Profile, Resolved, SnapshotChain,
+    SnapshotOptions, Tasklet,
+};
 
 use crate::args;
 use crate::ending::{self, Ending, Saved};
 use crate::exit::Code;
 use crate::failure;
+use crate::load;
 use crate::output::{Readers, Talk, Target};
 use crate::signals;
 
@@ -21,6 +26,8 @@ pub struct Slice {
     /// Where the snapshot goes.
     pub target: Option<Target>,
     embed_module: bool,
+    base: Option<PathBuf>,
+    compress: Option<i32>,
     use_cache: bool,
     /// Where the report goes.
     pub report: Option<PathBuf>,
@@ -45,10 +52,22 @@ impl Slice {
             steps: args.steps,
             target,
             embed_module: !args.no_embed_module,
+            base: args.base.clone(),
+            compress: args.compress,
             use_cache: !no_cache,
             report: args.report.clone(),
             talk,
         })
+    }
+
+    /// The snapshot that is to be the base of the one that is written, if there is to be one.
+    ///
+    /// # Errors
+    /// As [`load::snapshot`].
+    pub fn open_base(&self, bases: &[PathBuf], limits: &ReadLimits) -> Result<Option<BaseFiles>> {
+        let Some(path) = &self.base else { return Ok(None) };
+        let chain = load::snapshot(path, bases, limits)?;
+        Ok(Some(BaseFiles { path: path.clone(), chain }))
     }
 
     /// Whether standard output is the snapshot's.
@@ -57,11 +76,31 @@ impl Slice {
     }
 }
 
-/// What the tasklet may take.
-pub fn limits(machine: &args::Machine) -> Limits {
+/// The files of a base.
+#[derive(Debug)]
+pub struct BaseFiles {
+    path: PathBuf,
+    chain: SnapshotChain,
+}
+
+impl BaseFiles {
+    /// What is in them.
+    ///
+    /// # Errors
+    /// As [`load::resolve`].
+    pub fn resolve(&self, limits: &ReadLimits) -> Result<Resolved<'_>> {
+        load::resolve(&self.chain, &self.path, limits)
+    }
+}
+
+/// What the tasklet may take; `profile` is that of the run that goes on.
+pub fn limits(machine: &args::Machine, profile: Option<&Profile>) -> Limits {
     let mut limits = Limits::default();
     limits.memory_bytes = machine.max_memory.unwrap_or(limits.memory_bytes);
-    limits.stack_bytes = machine.max_stack.unwrap_or(limits.stack_bytes);
+    // A run's stack need not be allowed again: it is never large. Its memory must be, for whoever
+    // made the snapshot could have written any size.
+    let usual = profile.map_or(0, |profile| profile.stack_bytes).max(limits.stack_bytes);
+    limits.stack_bytes = machine.max_stack.unwrap_or(usual);
     limits
 }
 
@@ -90,18 +129,23 @@ impl Write for Piped {
 }
 
 /// Runs the tasklet for one slice, saves it, tells what happened; the exit code. `parent` is the
-/// snapshot it comes from.
+/// snapshot it comes from, `base` what the one that is written is to be over.
 ///
 /// # Errors
 /// When it cannot be run or saved; traps are not among it.
-pub fn drive(mut tasklet: Tasklet, parent: Option<Digest>, slice: &Slice) -> Result<i32> {
+pub fn drive(
+    mut tasklet: Tasklet,
+    parent: Option<Digest>,
+    base: Option<&Resolved<'_>>,
+    slice: &Slice,
+) -> Result<i32> {
     signals::watch(tasklet.handle());
     let before = tasklet.steps_used()?;
     let outcome = advance(&mut tasklet, slice)?;
     if let Outcome::Finished(results) = &outcome {
         ending::print_results(results, slice)?;
     }
-    let saved = save(&mut tasklet, &outcome, slice)?;
+    let saved = save(&mut tasklet, &outcome, base, slice)?;
     let steps_used = tasklet.steps_used()?;
     let module = tasklet.module();
     let module = (module.hash(), module.original().len() as u64);
@@ -136,18 +180,34 @@ fn advance(tasklet: &mut Tasklet, slice: &Slice) -> Result<Outcome> {
 }
 
 /// Saves it where the flags say; `None` if it was not saved.
-fn save(tasklet: &mut Tasklet, outcome: &Outcome, slice: &Slice) -> Result<Option<Saved>> {
+fn save(
+    tasklet: &mut Tasklet,
+    outcome: &Outcome,
+    base: Option<&Resolved<'_>>,
+    slice: &Slice,
+) -> Result<Option<Saved>> {
     let Some(target) = &slice.target else { return Ok(None) };
     // A trap must not cost the last state from which one can go on.
     if matches!(outcome, Outcome::Trapped(_)) {
         return Ok(None);
     }
     let mut options = SnapshotOptions::default();
-    options.embed_module = slice.embed_module;
+    // A base that has the module is needed anyway.
+    let in_base = base.is_some_and(|base| base.snapshot.module.bytes.is_some());
+    options.embed_module = slice.embed_module && !in_base;
     if !slice.embed_module {
         keep_module(tasklet, slice);
     }
-    let written = target.write(Readers::Owner, |mut out| Ok(tasklet.dump(&mut out, &options)?));
+    let base = base.map(|base| Base { snapshot: &base.snapshot, digest: base.digest });
+    let written = target.write(Readers::Owner, |mut out| match slice.compress {
+        None => Ok(tasklet.dump_over(&mut out, &options, base)?),
+        Some(level) => {
+            let mut compressor = Compressor::new(out, level)?;
+            let digest = tasklet.dump_over(&mut compressor, &options, base)?;
+            compressor.finish()?;
+            Ok(digest)
+        }
+    });
     match written {
         Ok((digest, bytes)) => Ok(Some(Saved { target: target.clone(), digest, bytes })),
         // Files that an ended program left open are nobody's trouble any more.

@@ -18,6 +18,7 @@ macro_rules! codes {
 
 // As far as there is a custom: sysexits.h for 65 to 76, `timeout` for 124, shells for signals.
 codes! {
+    Differs = 1 "verify: the second snapshot does not follow from the first",
     Usage = 2 "wrong usage",
     Data = 65 "the module or the snapshot is corrupt, or uses what is not supported",
     NoInput = 66 "an input is missing: module, snapshot, directory, stdin file",
@@ -27,6 +28,7 @@ codes! {
     Paused = 75 "paused, and the snapshot is saved: resume goes on",
     Incompatible = 76 "the snapshot cannot go on here: other version, other module, missing \
         directory, changed file",
+    Undecided = 77 "verify: it cannot be told here whether it follows",
     OutOfSteps = 124 "out of steps, and no -o to save to",
     Interrupted = 130 "interrupted (Ctrl-C), and no -o to save to; or interrupted twice",
     Trap = 134 "the guest trapped",

@@ -97,10 +97,15 @@ pub fn help_of(error: &anyhow::Error) -> Option<String> {
                       --allow-changed-files"
                     .into(),
             ),
+            EngineError::BaseNotFound { .. } => {
+                Some("put the base beside the snapshot, or give it with --find-base FILE".into())
+            }
             EngineError::UnknownImport { .. } => {
                 Some("programs run here get WASI preview 1 and no other imports".into())
             }
-            EngineError::Limit { .. } => Some("--max-memory sets the limit of memories".into()),
+            EngineError::Limit { .. } => {
+                Some("--max-memory sets the limit of memories, --max-stack that of calls".into())
+            }
             _ => None,
         }
     };
@@ -109,7 +114,9 @@ pub fn help_of(error: &anyhow::Error) -> Option<String> {
 
 fn engine_code(error: &EngineError) -> Code {
     match error {
-        EngineError::SnapshotFormat(error) => return snapshot_code(error),
+        EngineError::SnapshotFormat(error) | EngineError::BaseUnreadable { source: error, .. } => {
+            return snapshot_code(error);
+        }
         EngineError::Wasi(source) => {
             return wasi_code(source);
         }
@@ -136,7 +143,7 @@ fn engine_code(error: &EngineError) -> Code {
 fn snapshot_code(error: &SnapshotError) -> Code {
     match error.kind() {
         SnapshotErrorKind::Io(_) => Code::Io,
-        SnapshotErrorKind::Version { .. } => Code::Incompatible,
+        SnapshotErrorKind::Version { .. } | SnapshotErrorKind::Base { .. } => Code::Incompatible,
         SnapshotErrorKind::Invalid { .. } => Code::Software,
         _ => Code::Data,
     }
@@ -145,9 +152,9 @@ fn snapshot_code(error: &SnapshotError) -> Code {
 fn snapshot_help(kind: &SnapshotErrorKind) -> Option<&'static str> {
     match kind {
         SnapshotErrorKind::Version { .. } => Some("resume it with the tasklet that wrote it"),
-        SnapshotErrorKind::Truncated { .. } | SnapshotErrorKind::Digest => {
-            Some("copy it again from where it was written")
-        }
+        SnapshotErrorKind::Truncated { .. }
+        | SnapshotErrorKind::Digest
+        | SnapshotErrorKind::Compressed { .. } => Some("copy it again from where it was written"),
         SnapshotErrorKind::Malformed { .. } => {
             Some("if it was copied, copy it again from where it was written")
         }
@@ -166,6 +173,7 @@ fn wasi_code(error: &WasiError) -> Code {
     match error {
         WasiError::PreopenUnusable { .. } | WasiError::StdinUnusable { .. } => Code::NoInput,
         WasiError::PreopenTwice { .. }
+        | WasiError::NotDeterministic { .. }
         | WasiError::NulByte { .. }
         | WasiError::TooLarge { .. }
         | WasiError::NotUnicode { .. } => Code::Usage,

@@ -2,19 +2,24 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tasklet_engine::snapshot::{self, Limits, VERSION};
-use tasklet_engine::{CacheMode, Digest, Engine, EngineOptions, Module, ModuleCache, Snapshot};
+use tasklet_engine::snapshot::Limits;
+use tasklet_engine::wasi::Stdin;
+use tasklet_engine::wasi::limits::STDIN_BYTES_MAX;
+use tasklet_engine::{
+    CacheMode, Digest, Engine, EngineOptions, Error, Module, ModuleCache, Resolved, Snapshot,
+    SnapshotChain, SnapshotFile,
+};
 
 use crate::args::Machine;
 use crate::exit::Code;
 use crate::failure::{Failure, unreadable};
-use crate::output::{Counted, Talk};
+use crate::output::Talk;
 
 /// How every wasm file begins.
 const WASM_MAGIC: &[u8] = b"\0asm";
@@ -45,40 +50,95 @@ pub fn module_bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A snapshot as it was read.
-#[derive(Debug)]
-pub struct Loaded {
-    /// What it holds.
-    pub snapshot: Snapshot<'static>,
-    /// Its identity.
-    pub digest: Digest,
-    /// Its length in bytes.
-    pub bytes: u64,
-    /// Version of the format that it is in.
-    pub version: u64,
+/// What is read of a snapshot at most: as much as a program of these flags can write.
+pub fn limits(max_memory: Option<u64>, max_stack: Option<u64>) -> Limits {
+    let mut limits = Limits::DEFAULT;
+    if let Some(each) = max_memory {
+        limits.memory_bytes = each.saturating_mul(limits.memories).max(limits.memory_bytes);
+    }
+    if let Some(bytes) = max_stack {
+        // The least a frame and a value take.
+        limits.frames = limits.frames.max(bytes / 16);
+        limits.values = limits.values.max(bytes / 8);
+    }
+    limits
 }
 
-/// Reads a snapshot file, or from standard input for `-`.
+/// Opens a snapshot file, or reads it from standard input for `-`, and finds its bases.
 ///
 /// # Errors
 /// [`Code::NoInput`], [`Code::Data`], [`Code::Incompatible`], [`Code::Io`], and [`Code::Usage`]
 /// for a terminal.
-pub fn snapshot(path: &Path) -> Result<Loaded> {
-    if path != Path::new("-") {
-        let name = format!("`{}`", path.display());
-        let file = File::open(path).map_err(|error| unreadable(&name, error))?;
-        return decode(&name, file);
-    }
-    if io::stdin().is_terminal() {
-        let failure = Failure::new(Code::Usage, "a snapshot is binary; this is a terminal");
-        return Err(failure.help("give a file, or pipe the snapshot in").into());
-    }
-    decode("standard input", io::stdin().lock())
+pub fn snapshot(path: &Path, bases: &[PathBuf], limits: &Limits) -> Result<SnapshotChain> {
+    let (name, beside, file) = open(path, limits)?;
+    SnapshotChain::of(file, Some(&beside), bases, limits).map_err(|error| unread(&name, error))
 }
 
-fn decode(name: &str, input: impl Read) -> Result<Loaded> {
-    let mut input = BufReader::with_capacity(1 << 18, input);
-    let start = input.fill_buf().map_err(|error| unreadable(name, error))?;
+/// The same without its bases.
+///
+/// # Errors
+/// As [`snapshot`].
+pub fn snapshot_alone(path: &Path, limits: &Limits) -> Result<SnapshotFile> {
+    open(path, limits).map(|(_, _, file)| file)
+}
+
+/// Reads what was opened, all of it checked.
+///
+/// # Errors
+/// As [`snapshot`].
+pub fn resolve<'a>(chain: &'a SnapshotChain, path: &Path, limits: &Limits) -> Result<Resolved<'a>> {
+    chain.resolve(limits).map_err(|error| unread(&shown(path), error))
+}
+
+/// What a snapshot is called in messages.
+pub fn shown(path: &Path) -> String {
+    match path == Path::new("-") {
+        true => "standard input".into(),
+        false => format!("`{}`", path.display()),
+    }
+}
+
+/// Says which file it was that cannot be read.
+fn unread(name: &str, error: Error) -> anyhow::Error {
+    match error {
+        Error::SnapshotFormat(error) => {
+            anyhow::Error::new(error).context(format!("cannot read {name}"))
+        }
+        Error::Io { path, source, .. } => {
+            unreadable(&format!("`{}`", path.display()), source).into()
+        }
+        error => error.into(),
+    }
+}
+
+/// The snapshot, what it is called, and the folder it lies in.
+fn open(path: &Path, limits: &Limits) -> Result<(String, PathBuf, SnapshotFile)> {
+    let name = shown(path);
+    if path == Path::new("-") {
+        if io::stdin().is_terminal() {
+            let failure = Failure::new(Code::Usage, "a snapshot is binary; this is a terminal");
+            return Err(failure.help("give a file, or pipe the snapshot in").into());
+        }
+        let mut input = BufReader::with_capacity(1 << 18, io::stdin().lock());
+        let start = input.fill_buf().map_err(|error| unreadable(&name, error))?;
+        check_start(&name, start)?;
+        let file = SnapshotFile::read(input, limits).map_err(|error| unread(&name, error))?;
+        return Ok((name, PathBuf::from("."), file));
+    }
+    // NB: a pipe gives its first bytes but once.
+    if fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        let mut start = Vec::new();
+        let begin = File::open(path).and_then(|file| file.take(4).read_to_end(&mut start));
+        begin.map_err(|error| unreadable(&name, error))?;
+        check_start(&name, &start)?;
+    }
+    let file = SnapshotFile::open(path, limits).map_err(|error| unread(&name, error))?;
+    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Ok((name, beside.unwrap_or(Path::new(".")).to_owned(), file))
+}
+
+/// Refuses what is plainly something else.
+fn check_start(name: &str, start: &[u8]) -> Result<()> {
     if start.is_empty() {
         let failure = Failure::new(Code::Data, format!("{name} is empty"));
         return Err(failure.help("whoever should have written a snapshot did not").into());
@@ -87,22 +147,39 @@ fn decode(name: &str, input: impl Read) -> Result<Loaded> {
         let failure = Failure::new(Code::Data, format!("{name} is a module, not a snapshot"));
         return Err(failure.help("start it with `tasklet run`").into());
     }
-    let version = snapshot::version(start);
-    let mut input = Counted { inner: input, count: 0 };
-    let (snapshot, digest) = Snapshot::read_from(&mut input, &Limits::DEFAULT)
-        .map_err(|error| anyhow::Error::new(error).context(format!("cannot read {name}")))?;
-    Ok(Loaded { snapshot, digest, bytes: input.count, version: version.unwrap_or(VERSION) })
+    Ok(())
 }
 
 /// The engine that the flags ask for.
 ///
 /// # Errors
 /// When it cannot be set up on this machine.
-pub fn engine(machine: &Machine) -> Result<Engine> {
+pub fn engine(machine: &Machine, deterministic: bool) -> Result<Engine> {
     let mut options = EngineOptions::default();
-    options.deterministic = machine.deterministic;
+    options.deterministic = deterministic;
     options.cache = if machine.no_cache { CacheMode::Off } else { CacheMode::User };
     Ok(Engine::new(&options)?)
+}
+
+/// All of a standard input at once: how much of it is there at some moment must not matter.
+///
+/// # Errors
+/// [`Code::NoInput`] and [`Code::Io`].
+pub fn stdin_bytes(stdin: Stdin) -> Result<Stdin> {
+    let mut bytes = Vec::new();
+    let (name, read) = match &stdin {
+        Stdin::File(path) => (format!("`{}`", path.display()), File::open(path)),
+        Stdin::Inherit => {
+            let all = io::stdin().lock().take(STDIN_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
+            all.map_err(|error| unreadable("standard input", error))?;
+            return Ok(Stdin::Bytes(bytes));
+        }
+        _ => return Ok(stdin),
+    };
+    // One byte more than there can be is refused with a word of the limit.
+    read.and_then(|file| file.take(STDIN_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(&name, error))?;
+    Ok(Stdin::Bytes(bytes))
 }
 
 /// Instruments and compiles a module, saying so on a terminal if that takes long.
@@ -139,7 +216,7 @@ pub fn compile(engine: &Engine, wasm: &[u8], talk: Talk) -> Result<Module> {
 /// [`Code::Incompatible`] for another module than the snapshot's, [`Code::NoInput`] when there is
 /// none.
 pub fn original(
-    snapshot: &Snapshot<'static>,
+    snapshot: &Snapshot<'_>,
     given: Option<&Path>,
     cache: Option<&ModuleCache>,
 ) -> Result<Option<Vec<u8>>> {

@@ -21,6 +21,7 @@ mod report;
 mod resume;
 mod run;
 mod signals;
+mod verify;
 
 use std::process;
 use std::thread;
@@ -74,6 +75,7 @@ fn execute(cli: &Cli, talk: Talk) -> Result<i32> {
         Command::Run(args) => run::run(args, talk),
         Command::Resume(args) => resume::resume(args, talk),
         Command::Inspect(args) => inspect::inspect(args),
+        Command::Verify(args) => verify::verify(args, talk),
         Command::Instrument(args) => instrument::instrument(args, talk),
         Command::Check(args) => check::check(args),
     }

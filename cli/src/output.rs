@@ -1,7 +1,7 @@
 //! Data on standard output, talk on standard error, and files that are either whole or as before.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -249,10 +249,10 @@ fn buffered<W: Write>(inner: W) -> BufWriter<Counted<W>> {
     BufWriter::with_capacity(1 << 18, Counted { inner, count: 0 })
 }
 
-/// A reader or writer and how many bytes went through it.
+/// A writer and how many bytes went through it.
 #[derive(Debug)]
 pub struct Counted<T> {
-    /// The reader or writer.
+    /// The writer.
     pub inner: T,
     /// Bytes so far.
     pub count: u64,
@@ -267,13 +267,5 @@ impl<W: Write> Write for Counted<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
-    }
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.count += count as u64;
-        Ok(count)
     }
 }

@@ -2,13 +2,12 @@
 
 use anyhow::Result;
 use tasklet_engine::snapshot::{Status, WASM_PAGE_BYTES};
-use tasklet_engine::{Error, Outcome, Trap, TrapFrame, TrapKind, Value};
+use tasklet_engine::{Error, Outcome, Resolved, Trap, TrapFrame, TrapKind, Value};
 
 use crate::drive::Slice;
 use crate::ending::{self, Ending, Saved};
 use crate::exit::Code;
 use crate::failure::Failure;
-use crate::load::Loaded;
 use crate::names::Names;
 use crate::output::Readers;
 
@@ -17,7 +16,7 @@ use crate::output::Readers;
 ///
 /// # Errors
 /// When its results are references to what only the host that it ran on can make again.
-pub fn outcome(loaded: &Loaded, original: Option<&[u8]>) -> Result<Option<Outcome>> {
+pub fn outcome(loaded: &Resolved<'_>, original: Option<&[u8]>) -> Result<Option<Outcome>> {
     Ok(Some(match &loaded.snapshot.status {
         Status::Paused { .. } => return Ok(None),
         Status::Finished { results } => {
@@ -48,7 +47,7 @@ pub fn outcome(loaded: &Loaded, original: Option<&[u8]>) -> Result<Option<Outcom
 ///
 /// # Errors
 /// When something cannot be written.
-pub fn replay(loaded: &Loaded, outcome: Outcome, slice: &Slice) -> Result<i32> {
+pub fn replay(mut loaded: Resolved<'_>, outcome: Outcome, slice: &Slice) -> Result<i32> {
     let past = match &outcome {
         Outcome::Exited(code) => format!("exited with code {code}"),
         Outcome::Trapped(_) => "trapped".into(),
@@ -61,7 +60,9 @@ pub fn replay(loaded: &Loaded, outcome: Outcome, slice: &Slice) -> Result<i32> {
     let target = slice.target.as_ref().filter(|_| !matches!(outcome, Outcome::Trapped(_)));
     let mut saved = None;
     if let Some(target) = target {
-        // The very same snapshot, in the current version: nothing has happened since.
+        // The very same snapshot, in the current version and with what it took from a base: nothing
+        // has happened since.
+        loaded.snapshot.join_runs();
         let (digest, bytes) = target.write(Readers::Owner, |mut out| {
             Ok(loaded.snapshot.write_to(&mut out).map_err(|e| Error::Write(Box::new(e)))?)
         })?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use tasklet_engine::wasi::{RestoreOptions, Stdin};
-use tasklet_engine::{Error, Host, ModuleCache, Tasklet};
+use tasklet_engine::{Error, Host, ModuleCache, Profile, Tasklet};
 
 use crate::args::Resume;
 use crate::drive::{self, Slice};
@@ -14,6 +14,31 @@ use crate::load;
 use crate::output::Talk;
 use crate::replay;
 use crate::signals;
+
+/// That the flags do not contradict what a deterministic run was started with.
+fn check_profile(args: &Resume, profile: Option<&Profile>) -> Result<()> {
+    let Some(profile) = profile else {
+        if args.deterministic {
+            let message = "the program was not started with --deterministic";
+            let failure = Failure::new(Code::Incompatible, message);
+            return Err(failure.help("start it again with it: it cannot begin later").into());
+        }
+        return Ok(());
+    };
+    let limits = [
+        ("--max-memory", args.machine.max_memory, profile.memory_bytes),
+        ("--max-stack", args.machine.max_stack, profile.stack_bytes),
+    ];
+    for (flag, given, had) in limits {
+        if let Some(given) = given.filter(|&given| given != had) {
+            let message =
+                format!("{flag} is {given}, but the deterministic run was started with {had}");
+            let failure = Failure::new(Code::Incompatible, message);
+            return Err(failure.help(format!("leave out {flag}: it is in the snapshot")).into());
+        }
+    }
+    Ok(())
+}
 
 /// Resumes it; the exit code.
 ///
@@ -28,18 +53,30 @@ pub fn resume(args: &Resume, talk: Talk) -> Result<i32> {
     }
     let slice = Slice::new(&args.slice, args.machine.no_cache, talk)?;
     signals::install()?;
-    let loaded = load::snapshot(&args.snapshot)?;
+    let limits = load::limits(args.machine.max_memory, args.machine.max_stack);
+    let files = load::snapshot(&args.snapshot, &args.find_base, &limits)?;
+    let loaded = load::resolve(&files, &args.snapshot, &limits)?;
+    // Before anything runs whose result could then not be saved.
+    let base_files = slice.open_base(&args.find_base, &limits)?;
+    let base = base_files.as_ref().map(|files| files.resolve(&limits)).transpose()?;
     let cache = if args.machine.no_cache { None } else { ModuleCache::user().ok() };
     let original = load::original(&loaded.snapshot, args.module.as_deref(), cache.as_ref())?;
     if let Some(outcome) = replay::outcome(&loaded, original.as_deref())? {
-        return replay::replay(&loaded, outcome, &slice);
+        return replay::replay(loaded, outcome, &slice);
     }
     let wasm = original.ok_or(Error::ModuleNotFound { hash: loaded.snapshot.module.hash })?;
-    let module = load::compile(&load::engine(&args.machine)?, &wasm, talk)?;
+    let profile = loaded.snapshot.profile;
+    check_profile(args, profile.as_ref())?;
+    let engine = load::engine(&args.machine, profile.is_some())?;
+    let module = load::compile(&engine, &wasm, talk)?;
     drop(wasm);
     let (stdout, stderr) = drive::outputs(&slice);
     // NB: with `-` the guest's input is left as it was: what had been read ahead of it is still
     // its own, and after that our standard input is at its end.
+    let stdin = match profile {
+        Some(_) => stdin.map(load::stdin_bytes).transpose()?,
+        None => stdin,
+    };
     let system = RestoreOptions {
         preopens: args.machine.dirs.clone(),
         stdin,
@@ -48,10 +85,11 @@ pub fn resume(args: &Resume, talk: Talk) -> Result<i32> {
         stderr,
         allow_changed_files: args.allow_changed_files,
     };
-    let limits = drive::limits(&args.machine);
-    let host = Host::builder().wasi_restore(system).limits(limits).build();
-    let tasklet = Tasklet::load(&module, &loaded.snapshot, loaded.digest, host)?;
+    let allowed = drive::limits(&args.machine, profile.as_ref());
+    let host = Host::builder().wasi_restore(system).limits(allowed).build();
+    let tasklet = Tasklet::load_mapped(&module, &loaded, host)?;
     let parent = Some(loaded.digest);
     drop(loaded);
-    drive::drive(tasklet, parent, &slice)
+    drop(files);
+    drive::drive(tasklet, parent, base.as_ref(), &slice)
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use tasklet_engine::wasi::{Stdin, WasiOptions};
 use tasklet_engine::{Entry, Error, Host, Module, Tasklet, ValType, Value};
 
-use crate::args::Run;
+use crate::args::{Clock, Run};
 use crate::drive::{self, Slice};
 use crate::exit::Code;
 use crate::failure::Failure;
@@ -20,13 +20,17 @@ pub fn run(args: &Run, talk: Talk) -> Result<i32> {
     let slice = Slice::new(&args.slice, args.machine.no_cache, talk)?;
     signals::install()?;
     let wasm = load::module_bytes(&args.module)?;
-    let module = load::compile(&load::engine(&args.machine)?, &wasm, talk)?;
+    let engine = load::engine(&args.machine, args.deterministic)?;
+    let module = load::compile(&engine, &wasm, talk)?;
     drop(wasm);
     let entry = entry(args, &module)?;
-    let limits = drive::limits(&args.machine);
+    let limits = drive::limits(&args.machine, None);
     let host = Host::builder().wasi(system(args, &slice)?).limits(limits).build();
+    let limits = load::limits(args.machine.max_memory, args.machine.max_stack);
+    let files = slice.open_base(&[], &limits)?;
+    let base = files.as_ref().map(|files| files.resolve(&limits)).transpose()?;
     let tasklet = Tasklet::spawn(&module, host, entry).map_err(|error| explain(error, &module))?;
-    drive::drive(tasklet, None, &slice)
+    drive::drive(tasklet, None, base.as_ref(), &slice)
 }
 
 /// What the guest is told of its world.
@@ -36,15 +40,25 @@ fn system(args: &Run, slice: &Slice) -> Result<WasiOptions> {
     let mut argv = vec![name.to_string_lossy().into_owned()];
     argv.extend(args.args.iter().cloned());
     let (stdout, stderr) = drive::outputs(slice);
+    if args.deterministic && args.clock == Some(Clock::Host) {
+        let message = "a deterministic program cannot have the host's clock";
+        return Err(Failure::new(Code::Usage, message).help("leave out --clock").into());
+    }
+    let clock = if args.deterministic { Clock::Virtual } else { Clock::Host };
+    let stdin = args.machine.stdin();
+    let stdin = match args.deterministic {
+        true => stdin.map(load::stdin_bytes).transpose()?.unwrap_or(Stdin::Null),
+        false => stdin.unwrap_or(Stdin::Inherit),
+    };
     Ok(WasiOptions {
         args: argv,
         env: args.env.clone(),
         preopens: args.machine.dirs.clone(),
-        stdin: args.machine.stdin().unwrap_or(Stdin::Inherit),
+        stdin,
         stdout,
         stderr,
         seed: args.seed,
-        clock: args.clock.into(),
+        clock: args.clock.unwrap_or(clock).into(),
     })
 }
 

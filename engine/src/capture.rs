@@ -14,12 +14,12 @@ use crate::error::Error;
 use crate::host::WASI_NAMESPACE;
 use crate::module::Image;
 use crate::snapshot::{
-    self, Digest, Frame, HostValue, MemoryState, ModuleRef, PendingCall, Position, RefType,
-    Snapshot, TableRun, TableState, TrapFrame, Value, diff_pages,
+    self, Digest, Frame, HostValue, MemoryState, ModuleRef, PAGE_BYTES, PendingCall, Position,
+    RefType, Snapshot, TableRun, TableState, TrapFrame, Value, diff_pages_within,
 };
 use crate::state::Context;
 use crate::tasklet::{RawFrame, Started, Status, Tasklet, read, walk};
-use crate::trap::TrapFrame as TrapFrameView;
+use crate::trap::{TrapFrame as TrapFrameView, TrapKind};
 use crate::value;
 
 /// How a snapshot is made.
@@ -31,12 +31,26 @@ pub struct SnapshotOptions {
     pub embed_module: bool,
     /// Words for people and tools, without effect; names are unique.
     pub labels: Vec<(String, String)>,
+    /// Whether to note from here on which pages are written to, where the kernel can: the next
+    /// snapshot over this one then costs what they do, however large the memory is. The first write
+    /// to each page costs a fault. Elsewhere the memory is compared with the base.
+    pub track_changes: bool,
 }
 
 impl Default for SnapshotOptions {
     fn default() -> SnapshotOptions {
-        SnapshotOptions { embed_module: true, labels: Vec::new() }
+        SnapshotOptions { embed_module: true, labels: Vec::new(), track_changes: false }
     }
+}
+
+/// An earlier snapshot that another is to be written over, with nothing in it that has not changed
+/// since.
+#[derive(Debug, Clone, Copy)]
+pub struct Base<'a> {
+    /// The snapshot, laid over its own bases if it had any: [`Snapshot::over`].
+    pub snapshot: &'a Snapshot<'a>,
+    /// Its digest.
+    pub digest: Digest,
 }
 
 impl Tasklet {
@@ -47,6 +61,28 @@ impl Tasklet {
     /// written down, [`Error::Unsupported`] when it holds a reference to a function that is not the
     /// module's, and before the first call, [`Error::Wasi`] when an open file can no longer be named.
     pub fn snapshot(&mut self, options: &SnapshotOptions) -> Result<Snapshot<'_>, Error> {
+        self.snapshot_over(options, None)
+    }
+
+    /// The same over a base: of the memories only what differs from those of `base`, an earlier
+    /// snapshot of the same module. Who loads it needs the base, too.
+    ///
+    /// # Errors
+    /// Those of [`snapshot`](Tasklet::snapshot), and [`Error::Incompatible`] when the base is of
+    /// another module, has a base itself or has larger memories.
+    pub fn snapshot_over(
+        &mut self,
+        options: &SnapshotOptions,
+        base: Option<Base<'_>>,
+    ) -> Result<Snapshot<'_>, Error> {
+        base.map_or(Ok(()), |base| self.check_base(base.snapshot))?;
+        if let (Status::Trapped(trap), Some(_)) = (&self.status, self.profile())
+            && trap.kind == TrapKind::OutOfMemory
+        {
+            let what = "a snapshot of a deterministic run that this host had no memory for: that \
+                        is no end of the program's; go on from an earlier snapshot elsewhere";
+            return Err(Error::Unsupported { what: what.into() });
+        }
         // In the order in which references are numbered.
         let mut references = References::new(self.store.data().codecs.clone());
         let entry = self.entry(&mut references)?;
@@ -73,13 +109,15 @@ impl Tasklet {
             module,
             cost_table: this.module.metadata().cost_table,
             parent: this.parent,
+            base: base.map(|base| base.digest),
+            profile: this.profile(),
             steps_used,
             balance,
             status,
             entry,
             pending,
             frames,
-            memories: this.memory_states(&image),
+            memories: this.memory_states(&image, base),
             globals,
             tables,
             objects: references.objects,
@@ -100,10 +138,57 @@ impl Tasklet {
         out: &mut impl Write,
         options: &SnapshotOptions,
     ) -> Result<Digest, Error> {
-        let digest =
-            self.snapshot(options)?.write_to(out).map_err(|error| Error::Write(Box::new(error)))?;
+        self.dump_over(out, options, None)
+    }
+
+    /// Writes a [`snapshot_over`](Tasklet::snapshot_over) a base, and returns its digest.
+    ///
+    /// # Errors
+    /// Those of [`snapshot_over`](Tasklet::snapshot_over), and [`Error::Write`].
+    pub fn dump_over(
+        &mut self,
+        out: &mut impl Write,
+        options: &SnapshotOptions,
+        base: Option<Base<'_>>,
+    ) -> Result<Digest, Error> {
+        let snapshot = self.snapshot_over(options, base)?;
+        let digest = snapshot.write_to(out).map_err(|error| Error::Write(Box::new(error)))?;
+        drop(snapshot);
         self.parent = Some(digest);
+        if options.track_changes {
+            self.track(digest);
+        }
         Ok(digest)
+    }
+
+    /// Notes what is written to since that snapshot.
+    fn track(&mut self, digest: Digest) {
+        let mut changes = std::mem::take(&mut self.store.data_mut().changes);
+        changes.track(digest, self.exports.memories.iter().map(|memory| memory.data(&self.store)));
+        self.store.data_mut().changes = changes;
+    }
+
+    /// Whether the kernel notes what is written to: after a dump that asked for it, where it can.
+    pub fn tracks_changes(&self) -> bool {
+        self.store.data().changes.is_tracking()
+    }
+
+    fn check_base(&self, base: &Snapshot<'_>) -> Result<(), Error> {
+        let refused = |what: &str| Err(Error::incompatible(format!("as a base: {what}")));
+        if base.module.hash != self.module.hash() {
+            return refused("it is of another module");
+        }
+        if base.base.is_some() {
+            return refused("it has a base itself: lay it over that first");
+        }
+        let sizes = self.exports.memories.iter().map(|memory| memory.size(&self.store));
+        let mut memories = self.module.metadata().memories.iter().zip(sizes).zip(&base.memories);
+        let fit =
+            memories.all(|((info, size), below)| info.index == below.index && below.pages <= size);
+        if !fit || base.memories.len() != self.exports.memories.len() {
+            return refused("it has other or larger memories");
+        }
+        Ok(())
     }
 
     fn entry(&mut self, references: &mut References) -> Result<snapshot::Entry, Error> {
@@ -265,20 +350,32 @@ impl Tasklet {
     fn host(&mut self) -> Result<Vec<(String, HostValue)>, Error> {
         let Some(wasi) = &mut self.store.data_mut().wasi else { return Ok(Vec::new()) };
         let state = wasi.state().map_err(|error| Error::Wasi(Box::new(error)))?;
-        let value = HostValue::serialized(&state).map_err(|error| {
+        let mut value = HostValue::serialized(&state).map_err(|error| {
             Error::internal(format!("the WASI state has no CBOR form: {error}"))
         })?;
+        snapshot::sort_host_value(&mut value);
         Ok(vec![(WASI_NAMESPACE.to_string(), value)])
     }
 
-    fn memory_states(&self, image: &Image) -> Vec<MemoryState<'_>> {
+    fn memory_states(&self, image: &Image, base: Option<Base<'_>>) -> Vec<MemoryState<'_>> {
         let infos = &self.module.metadata().memories;
-        let states = self.exports.memories.iter().zip(infos).zip(&image.memories);
+        let states = self.exports.memories.iter().zip(infos).zip(&image.memories).enumerate();
+        let changes = &self.store.data().changes;
         states
-            .map(|((memory, info), image)| MemoryState {
-                index: info.index,
-                pages: memory.size(&self.store),
-                runs: diff_pages(memory.data(&self.store), |page| image.page(page)),
+            .map(|(position, ((memory, info), image))| {
+                let bytes = memory.data(&self.store);
+                let base = base.map(|base| (&base.snapshot.memories[position], base.digest));
+                let touched = changes.candidates(position, bytes, base);
+                let all = 0..(bytes.len() / PAGE_BYTES) as u64;
+                let touched = touched.unwrap_or_else(|| vec![all]);
+                let runs = match base {
+                    None => diff_pages_within(bytes, |page| image.page(page), touched),
+                    Some((base, _)) => {
+                        let initial = |page| base.page(page, |page| image.page(page));
+                        diff_pages_within(bytes, initial, touched)
+                    }
+                };
+                MemoryState { index: info.index, pages: memory.size(&self.store), runs }
             })
             .collect()
     }

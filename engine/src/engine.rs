@@ -15,7 +15,9 @@ use crate::pace;
 pub struct EngineOptions {
     /// Where compiled and instrumented modules are kept between runs.
     pub cache: CacheMode,
-    /// Whether generated NaNs are made canonical, so that equal runs have equal bits on every CPU.
+    /// Whether runs with equal inputs are equal on every host, snapshots included: generated NaNs
+    /// are canonical, the limits are in the snapshot, WASI has a virtual clock and a seed (0 unless
+    /// given) and says nothing of the host ([`Wasi::deterministic`](crate::wasi::Wasi::deterministic)).
     /// Costs 3 to 6 times on loops bound by float latency; moving a snapshot does not need it.
     pub deterministic: bool,
     /// Native stack for wasm code in bytes: one of its own for each thread that runs tasklets, which

@@ -49,6 +49,21 @@ pub enum Error {
         /// The hash of the original module.
         hash: Digest,
     },
+    /// No snapshot with the digest that another names as its base.
+    #[error("no snapshot {digest} at hand, which is the base of this one")]
+    BaseNotFound {
+        /// The digest of the base.
+        digest: Digest,
+    },
+    /// The base of a snapshot cannot be read.
+    #[error("cannot read the base {digest}")]
+    BaseUnreadable {
+        /// The digest of the base.
+        digest: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: snapshot::Error,
+    },
     /// The module exports no function with that name.
     #[error("the module exports no function `{name}`")]
     NoSuchExport {
@@ -215,15 +230,19 @@ impl Error {
             Error::Compile(_) | Error::Instantiate(_) => ErrorKind::Module,
             Error::Configure(_) => ErrorKind::Host,
             Error::Wasi(error) => wasi_kind(error),
-            Error::SnapshotFormat(error) => match error.kind() {
-                snapshot::ErrorKind::Version { .. } => ErrorKind::Incompatible,
-                snapshot::ErrorKind::Limit { .. } => ErrorKind::Limit,
-                snapshot::ErrorKind::Io(_) => ErrorKind::Io,
-                _ => ErrorKind::Snapshot,
-            },
+            Error::SnapshotFormat(error) | Error::BaseUnreadable { source: error, .. } => {
+                match error.kind() {
+                    snapshot::ErrorKind::Version { .. } | snapshot::ErrorKind::Base { .. } => {
+                        ErrorKind::Incompatible
+                    }
+                    snapshot::ErrorKind::Limit { .. } => ErrorKind::Limit,
+                    snapshot::ErrorKind::Io(_) => ErrorKind::Io,
+                    _ => ErrorKind::Snapshot,
+                }
+            }
             Error::Snapshot { .. } => ErrorKind::Snapshot,
             Error::Incompatible { .. } => ErrorKind::Incompatible,
-            Error::ModuleNotFound { .. } => ErrorKind::NotFound,
+            Error::ModuleNotFound { .. } | Error::BaseNotFound { .. } => ErrorKind::NotFound,
             Error::NoSuchExport { .. } | Error::Arguments { .. } | Error::CannotCall { .. } => {
                 ErrorKind::Usage
             }
@@ -270,6 +289,7 @@ fn wasi_kind(error: &WasiError) -> ErrorKind {
         | WasiError::FileMissing { .. }
         | WasiError::FileChanged { .. }
         | WasiError::FileReadOnly { .. } => ErrorKind::Incompatible,
+        WasiError::NotDeterministic { .. } => ErrorKind::Usage,
         _ => ErrorKind::Host,
     }
 }

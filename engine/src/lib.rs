@@ -23,9 +23,11 @@
 
 mod cache_dir;
 mod capture;
+mod changes;
 mod engine;
 mod error;
 mod exception;
+mod files;
 mod host;
 mod limits;
 mod module;
@@ -39,19 +41,22 @@ mod tasklet;
 mod tests;
 mod trap;
 mod value;
+mod verify;
 pub mod wasi;
 
-pub use capture::SnapshotOptions;
+pub use capture::{Base, SnapshotOptions};
 pub use engine::{CacheMode, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};
+pub use files::{Compressor, Resolved, SnapshotChain, SnapshotFile};
 pub use host::{Host, HostBuilder, HostCtx, HostError};
 pub use limits::Limits;
 pub use module::{Module, ModuleCache};
-pub use snapshot::{Digest, PauseReason, Snapshot};
+pub use snapshot::{Digest, PauseReason, Profile, Snapshot};
 pub use tasklet::{Entry, FrameView, Outcome, Status, Tasklet, TaskletHandle};
 pub use tasklet_instrumenter::{FunctionType, Metadata, Place, PointKind, ValType};
 pub use trap::{BACKTRACE_LINES_MAX, Trap, TrapFrame, TrapKind};
 pub use value::{Exception, HostObject, Value};
+pub use verify::{Claim, Difference, Verdict, verify};
 
 /// The README's Rust is compiled with the tests.
 #[cfg(doctest)]

@@ -9,12 +9,15 @@ mod references;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use wasmtime::{Global, RootScope, TypedFunc};
+use wasmtime::{AsContextMut, Global, RootScope, TypedFunc};
 
 use self::check::Checked;
 use self::references::References;
+use crate::changes::{self, Changes, Pages};
 use crate::error::Error;
+use crate::files::{Mapping, Resolved, borrowed};
 use crate::host::{Host, written_globals};
+use crate::limits::Limits;
 use crate::module::Module;
 use crate::snapshot::{self, Digest, PAGE_BYTES, PageData, RefType, Snapshot, TableState};
 use crate::state::{Context, Exports};
@@ -36,16 +39,54 @@ impl Tasklet {
         digest: Digest,
         host: Host,
     ) -> Result<Tasklet, Error> {
-        let checked = check::check(module, snapshot, &host.limits)?;
+        Tasklet::load_with(module, snapshot, digest, host, &[])
+    }
+
+    /// The same of a snapshot that was read from files. Large runs of pages are not copied but
+    /// mapped from there, if the files are ([`SnapshotFile::is_mapped`](crate::SnapshotFile)): they
+    /// are read when the guest comes to need them, and written to in memory alone.
+    ///
+    /// The files must stay as they are for as long as the tasklet lives. To be removed, or replaced
+    /// by other files, as a rename does, is no change. But one that is overwritten in place changes
+    /// the tasklet, and one that is cut off, as by `File::create`, ends the process with a bus
+    /// error: a program that dumps to the very path it has loaded from has to write to another and
+    /// rename that, or load with [`load`](Tasklet::load).
+    ///
+    /// # Errors
+    /// Those of [`load`](Tasklet::load).
+    pub fn load_mapped(
+        module: &Module,
+        resolved: &Resolved<'_>,
+        host: Host,
+    ) -> Result<Tasklet, Error> {
+        let mappings: Vec<&Mapping> = resolved.files.mappings().collect();
+        Tasklet::load_with(module, &resolved.snapshot, resolved.digest, host, &mappings)
+    }
+
+    fn load_with(
+        module: &Module,
+        snapshot: &Snapshot<'_>,
+        digest: Digest,
+        host: Host,
+        mappings: &[&Mapping],
+    ) -> Result<Tasklet, Error> {
+        if let Some(base) = snapshot.base {
+            let what = format!("it is over the base {base}: lay it over that first");
+            return Err(Error::incompatible(what));
+        }
         let mut host = host;
-        let wasi = crate::host::resume_wasi(host.wasi.take(), &snapshot.host)?;
+        host.limits = profile_limits(module, snapshot, host.limits)?;
+        let checked = check::check(module, snapshot, &host.limits)?;
+        let deterministic = snapshot.profile.is_some();
+        let wasi = crate::host::resume_wasi(host.wasi.take(), &snapshot.host, deterministic)?;
         let objects = host.codecs.decode_all(&snapshot.objects)?;
         let globals = written_globals(&host, module.metadata(), snapshot, &objects)?;
         let (mut store, exports) = instantiate(module, host, wasi, &globals)?;
         // Whatever is referred to from here on is kept alive until the tasklet holds it itself.
         let mut scope = RootScope::new(&mut store);
         let mut references = References::make(&mut scope, objects, &snapshot.exceptions)?;
-        memories(&mut scope, &exports, snapshot)?;
+        let mapped = memories(&mut scope, &exports, snapshot, mappings)?;
+        scope.as_context_mut().data_mut().changes = Changes::of_loaded(digest, mapped);
         self::globals(&mut scope, module, &exports, snapshot, &mut references)?;
         tables(&mut scope, &exports, &snapshot.tables, &mut references)?;
         drop_segments(&mut scope, &exports, snapshot)?;
@@ -78,11 +119,56 @@ impl Tasklet {
     }
 }
 
+/// Runs of fewer bytes are copied: a mapping has its price too, and a process can have only so many.
+const MAPPED_BYTES_MIN: usize = 256 << 10;
+
+/// The limits of a tasklet that is loaded: those of a deterministic run are in its snapshot, but
+/// none may go beyond the host's.
+fn profile_limits(module: &Module, snapshot: &Snapshot<'_>, host: Limits) -> Result<Limits, Error> {
+    let options = module.engine().options();
+    let Some(profile) = snapshot.profile else {
+        if options.deterministic {
+            let what = "it is not of a deterministic run, and cannot become one: load it with an \
+                        engine that is not, or start the program again";
+            return Err(Error::incompatible(what));
+        }
+        return Ok(host);
+    };
+    if !options.deterministic {
+        let what = "it is of a deterministic run: load it with an engine that is deterministic";
+        return Err(Error::incompatible(what));
+    }
+    let (theirs, ours) = (profile.reference_heap_bytes, options.reference_heap_bytes);
+    if theirs != ours {
+        let what = format!("its heap of references has {theirs} bytes, this engine's has {ours}");
+        return Err(Error::incompatible(what));
+    }
+    let within = |name: &str, theirs: u64, ours: u64| match theirs > ours {
+        true => {
+            Err(Error::limit(format!("its run was given {theirs} {name}, this host has {ours}")))
+        }
+        false => Ok(()),
+    };
+    within("bytes for each memory", profile.memory_bytes, host.memory_bytes)?;
+    within("bytes of stack", profile.stack_bytes, host.stack_bytes)?;
+    within("elements for each table", profile.table_elements, host.table_elements)?;
+    let steps = (u64::from(profile.callback_steps), u64::from(host.callback_steps));
+    within("steps for callbacks", steps.0, steps.1)?;
+    let mut limits = host;
+    limits.memory_bytes = profile.memory_bytes;
+    limits.stack_bytes = profile.stack_bytes;
+    limits.table_elements = profile.table_elements;
+    limits.callback_steps = profile.callback_steps;
+    Ok(limits)
+}
+
 fn memories(
     store: &mut impl Context,
     exports: &Exports,
     snapshot: &Snapshot<'_>,
-) -> Result<(), Error> {
+    mappings: &[&Mapping],
+) -> Result<Vec<Pages>, Error> {
+    let mut all_mapped = Vec::with_capacity(exports.memories.len());
     for (memory, state) in exports.memories.iter().zip(&snapshot.memories) {
         let grown = state.pages.saturating_sub(memory.size(&*store));
         if grown > 0 {
@@ -91,16 +177,27 @@ fn memories(
             })?;
         }
         let bytes = memory.data_mut(&mut *store);
+        let mut mapped_pages = Pages::new();
         for run in &state.runs {
             let start = run.first as usize * PAGE_BYTES;
             let run_bytes = &mut bytes[start..start + run.count as usize * PAGE_BYTES];
             match &run.data {
                 PageData::Zero => run_bytes.fill(0),
-                PageData::Bytes(data) => run_bytes.copy_from_slice(data),
+                PageData::Bytes(data) => {
+                    let lent = borrowed(data).filter(|data| data.len() >= MAPPED_BYTES_MIN);
+                    let mut mapped = mappings.iter();
+                    if lent.is_some_and(|data| mapped.any(|file| file.put(data, run_bytes))) {
+                        mapped_pages.push(run.first..run.first + run.count);
+                    } else {
+                        changes::prepare(run_bytes);
+                        run_bytes.copy_from_slice(data);
+                    }
+                }
             }
         }
+        all_mapped.push(mapped_pages);
     }
-    Ok(())
+    Ok(all_mapped)
 }
 
 fn globals(

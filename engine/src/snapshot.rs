@@ -1,4 +1,4 @@
-//! The snapshot file format, version 2: a paused or ended tasklet as deterministic CBOR.
+//! The snapshot file format, version 3: a paused or ended tasklet as deterministic CBOR.
 //!
 //! A snapshot speaks of the *original* module only (function indices, byte
 //! offsets, local indices), never of what the instrumenter made of it, so it
@@ -22,6 +22,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{Read, Write};
 
+mod base;
 mod decode;
 mod diff;
 mod encode;
@@ -45,10 +46,14 @@ pub use ciborium::Value as HostValue;
 pub use diff::{diff_pages, diff_pages_within};
 pub use error::{Error, ErrorKind};
 pub use header::Header;
+pub(crate) use host::sort as sort_host_value;
 pub use limits::Limits;
 
+use reader::Reader;
+use source::Source;
+
 /// The version this build writes. It reads all from 1 on.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 
 /// The version that the first bytes of a snapshot are of, if they are enough to tell: 22 are.
 pub fn version(start: &[u8]) -> Option<u64> {
@@ -108,6 +113,11 @@ pub struct Snapshot<'a> {
     pub cost_table: u32,
     /// Digest of the snapshot before this one in the tasklet's life: a hash chain.
     pub parent: Option<Digest>,
+    /// Digest of the snapshot whose memories this one's are to be laid over: without a base, the
+    /// module's initial image takes its place.
+    pub base: Option<Digest>,
+    /// The limits of a deterministic run, all that it depends on but its inputs.
+    pub profile: Option<Profile>,
     /// Steps of the original module executed so far.
     pub steps_used: u64,
     /// Steps granted minus steps used: credit, or if negative debt.
@@ -174,8 +184,56 @@ impl Snapshot<'_> {
         input: &mut impl Read,
         limits: &Limits,
     ) -> Result<(Snapshot<'static>, Digest), Error> {
-        decode::read(input, limits)
+        let (snapshot, digest) = decode::read(Reader::new(input, limits))?;
+        Ok((snapshot.into_owned(), digest))
     }
+
+    /// Reads a snapshot that is in memory as a whole, and lends the module and the pages from
+    /// there. It is hashed on all processors.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshot::read_from`].
+    pub fn read_slice<'b>(
+        bytes: &'b [u8],
+        limits: &Limits,
+    ) -> Result<(Snapshot<'b>, Digest), Error> {
+        decode::read(Reader::of(Source::whole(bytes), limits))
+    }
+
+    /// The snapshot with its own copy of what it borrows.
+    pub fn into_owned(self) -> Snapshot<'static> {
+        let module = ModuleRef {
+            hash: self.module.hash,
+            size: self.module.size,
+            bytes: self.module.bytes.map(|bytes| Cow::Owned(bytes.into_owned())),
+        };
+        let memories = self.memories.into_iter().map(|memory| MemoryState {
+            index: memory.index,
+            pages: memory.pages,
+            runs: memory.runs.into_iter().map(PageRun::into_owned).collect(),
+        });
+        let memories = memories.collect();
+        Snapshot { module, memories, ..self }
+    }
+}
+
+/// The limits of a deterministic run: what it depends on besides its inputs, and has until its end.
+///
+/// A snapshot that has one says more: NaNs are canonical, the clock is virtual and random bytes
+/// follow from a seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Profile {
+    /// How deep calls may be nested, in bytes of frames.
+    pub stack_bytes: u64,
+    /// Largest size of each memory.
+    pub memory_bytes: u64,
+    /// Steps of all callbacks under one host import.
+    pub callback_steps: u32,
+    /// Most elements of each table.
+    pub table_elements: u64,
+    /// Largest heap for exceptions and the host's objects.
+    pub reference_heap_bytes: u64,
 }
 
 /// The original module, embedded or only named by its hash.
@@ -383,6 +441,17 @@ pub struct PageRun<'a> {
     pub count: u64,
     /// What they hold.
     pub data: PageData<'a>,
+}
+
+impl PageRun<'_> {
+    /// The run with its own copy of what it borrows.
+    pub fn into_owned(self) -> PageRun<'static> {
+        let data = match self.data {
+            PageData::Zero => PageData::Zero,
+            PageData::Bytes(bytes) => PageData::Bytes(Cow::Owned(bytes.into_owned())),
+        };
+        PageRun { first: self.first, count: self.count, data }
+    }
 }
 
 /// The contents of a [`PageRun`].

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tasklet_instrumenter::{Metadata, ValType, abi};
 use wasmtime::{AsContextMut, Func, Global, Instance, Memory, Ref, Table, Tag, TypedFunc, Val};
 
+use crate::changes::Changes;
 use crate::error::Error;
 use crate::host::Codecs;
 use crate::limits::Limiter;
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) codecs: Arc<Codecs>,
     /// What memories and tables began with, once it is known.
     pub(crate) image: Option<Arc<Image>>,
+    /// What is known of the memories' pages.
+    pub(crate) changes: Changes,
     pub(crate) user: Box<dyn Any + Send + Sync>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) meter: Meter,

@@ -22,7 +22,7 @@ pub(crate) use spawn::instantiate;
 
 use crate::error::Error;
 use crate::module::Module;
-use crate::snapshot::{Digest, PauseReason};
+use crate::snapshot::{Digest, PauseReason, Profile};
 use crate::state::{Exports, State};
 use crate::trap::Trap;
 use crate::value::Value;
@@ -188,6 +188,20 @@ impl Tasklet {
     /// Steps granted so far, without those returned unspent: steps used plus balance.
     pub fn granted(&self) -> u64 {
         self.charged.saturating_add_signed(self.fuel)
+    }
+
+    /// The limits of a deterministic run; `None` if the engine is not
+    /// [`deterministic`](crate::EngineOptions::deterministic).
+    pub fn profile(&self) -> Option<Profile> {
+        let options = self.module.engine().options();
+        let limits = &self.store.data().limiter.limits;
+        options.deterministic.then_some(Profile {
+            stack_bytes: limits.stack_bytes,
+            memory_bytes: limits.memory_bytes,
+            callback_steps: limits.callback_steps,
+            table_elements: limits.table_elements,
+            reference_heap_bytes: options.reference_heap_bytes,
+        })
     }
 
     /// The continuation, innermost frame first.

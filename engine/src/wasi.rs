@@ -19,6 +19,7 @@ mod clock;
 mod dir;
 mod errno;
 mod error;
+mod facts;
 mod fd;
 mod feed;
 pub mod limits;
@@ -123,6 +124,8 @@ pub struct Wasi {
     random: Random,
     pending: Option<Pending>,
     exit: Option<u32>,
+    /// Whether the guest sees nothing of the host that is not an input.
+    deterministic: bool,
 }
 
 /// A directory of the guest's, open for as long as the guest lives, even if
@@ -199,7 +202,22 @@ impl Wasi {
             random: Random::new(options.seed)?,
             pending: None,
             exit: None,
+            deterministic: false,
         })
+    }
+
+    /// Keeps from the guest, and from snapshots, what two hosts with the same files do not agree
+    /// on: times, numbers of files and devices, sizes of directories, whether something is a
+    /// terminal. Before the first call.
+    ///
+    /// # Errors
+    ///
+    /// [`WasiError::NotDeterministic`] for the host's clock, and for standard input that is not
+    /// given as bytes. A seed is the caller's affair: what it was cannot be told afterwards.
+    pub fn deterministic(mut self) -> Result<Wasi, WasiError> {
+        self.require_inputs()?;
+        self.deterministic = true;
+        Ok(self)
     }
 
     /// Executes one call of `function` with `args` on the guest's `memory`.

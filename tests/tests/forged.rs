@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tasklet_engine::snapshot::{
     Exception, Frame, HostValue, Limits as ReadLimits, Object, PAGE_BYTES, PageData, PageRun,
-    PendingCall, Position, RefType, Status, TableRun, Value,
+    PendingCall, Position, Profile, RefType, Status, TableRun, Value,
 };
 use tasklet_engine::wasi::RestoreOptions;
 use tasklet_engine::{
@@ -235,7 +235,17 @@ fn host_value(node: &mut HostValue, random: &mut Random) {
 /// Changes one thing.
 fn forge(snapshot: &mut Snapshot<'_>, random: &mut Random, module: &Module) {
     let call = PendingCall { function: random.below(60) as u32, args: vec![value(random)] };
-    match random.below(18) {
+    match random.below(20) {
+        18 => snapshot.base = Some(Digest([integer(random) as u8; 32])),
+        19 => {
+            snapshot.profile = Some(Profile {
+                stack_bytes: integer(random),
+                memory_bytes: integer(random),
+                callback_steps: integer(random) as u32,
+                table_elements: integer(random),
+                reference_heap_bytes: 256 << 20,
+            });
+        }
         16 => snapshot.objects.push(Object { codec: "x".into(), bytes: vec![1] }),
         17 => snapshot.exceptions.push(Exception { tag: 0, fields: vec![value(random)] }),
         0 => snapshot.steps_used = integer(random),
@@ -329,4 +339,38 @@ fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// The same of deterministic runs, whose profile is in the snapshot: whatever it says, a tasklet
+/// gets no more than the host has.
+#[test]
+fn forged_profiles_do_no_harm() {
+    let mut options = tasklet_engine::EngineOptions::default();
+    options.cache = tasklet_engine::CacheMode::Off;
+    options.deterministic = true;
+    let engine = tasklet_engine::Engine::new(&options).unwrap();
+    let example = examples::named("bulk");
+    let module = Module::load(&engine, &example.bytes()).unwrap();
+    let (mut taken, mut refused) = (0, 0);
+    for seed in 0..SEEDS / 4 {
+        let mut random = Random::new(seed);
+        let entry = example.entry().unwrap();
+        let mut tasklet = Tasklet::spawn(&module, Host::empty(), entry).unwrap();
+        let mut forged = paused(&mut tasklet, &mut random).unwrap();
+        let profile = forged.profile.as_mut().unwrap();
+        match random.below(5) {
+            0 => profile.stack_bytes = integer(&mut random),
+            1 => profile.memory_bytes = integer(&mut random),
+            2 => profile.callback_steps = integer(&mut random) as u32,
+            3 => profile.table_elements = integer(&mut random),
+            _ => profile.reference_heap_bytes = integer(&mut random),
+        }
+        if random.one_in(2) {
+            forge(&mut forged, &mut random, &module);
+        }
+        let took = use_it(&module, &forged, Host::empty()).unwrap();
+        if took { taken += 1 } else { refused += 1 }
+    }
+    println!("{taken} taken, {refused} refused");
+    assert!(taken > 0 && refused > 0);
 }

@@ -46,11 +46,26 @@ pub fn render(view: &View) -> Json {
     let exceptions = snapshot.exceptions.iter();
     let exceptions = exceptions
         .map(|exception| json!({ "tag": exception.tag, "payload": values(&exception.fields) }));
+    let all = snapshot.frames.len();
+    let left_out = View::left_out(all, view.frames.unwrap_or(all));
+    let shown = view.frames().enumerate().filter(|(depth, _)| !left_out.contains(depth));
+    let backtrace = shown.map(|(_, frame)| self::frame(view, frame));
+    let profile = snapshot.profile.as_ref().map(|profile| {
+        json!({
+            "stack_bytes": profile.stack_bytes,
+            "memory_bytes": profile.memory_bytes,
+            "callback_steps": profile.callback_steps,
+            "table_elements": profile.table_elements,
+            "reference_heap_bytes": profile.reference_heap_bytes,
+        })
+    });
     let mut json = json!({
         "format_version": view.loaded.version,
         "bytes": view.loaded.bytes,
         "hash": view.loaded.digest.to_string(),
         "parent": snapshot.parent.map(|parent| parent.to_string()),
+        "base": snapshot.base.map(|base| base.to_string()),
+        "profile": profile,
         "steps_used": snapshot.steps_used,
         "balance": snapshot.balance,
         "cost_table": snapshot.cost_table,
@@ -61,7 +76,9 @@ pub fn render(view: &View) -> Json {
             "found": view.names.is_some(),
         },
         "entry": { "export": snapshot.entry.export, "args": values(&snapshot.entry.args) },
-        "backtrace": view.frames().map(|frame| self::frame(view, frame)).collect::<Vec<_>>(),
+        "frames": snapshot.frames.len(),
+        "backtrace": backtrace.collect::<Vec<_>>(),
+        "frames_left_out": { "first": left_out.start, "count": left_out.len() },
         "pending": pending.collect::<Vec<_>>(),
         "memories": memories.collect::<Vec<_>>(),
         "tables": tables.collect::<Vec<_>>(),

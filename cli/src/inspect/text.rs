@@ -1,7 +1,6 @@
 //! The view for people.
 
 use std::fmt::Write;
-use std::ops::Range;
 
 use tasklet_engine::snapshot::{Frame, Snapshot, Status, Value, WASM_PAGE_BYTES};
 use tasklet_engine::wasi::WasiState;
@@ -10,9 +9,8 @@ use tasklet_engine::wasi::state::{ClockState, FdKind, PreopenState, StdinState};
 use super::{View, differing_pages, position};
 use crate::output::plain;
 
-/// Frames shown at the two ends of a deep stack.
-const INNERMOST_FRAMES: usize = 40;
-const OUTERMOST_FRAMES: usize = 5;
+/// Frames shown of a deep stack, at its two ends.
+const FRAMES: usize = 45;
 /// Objects, and exceptions, shown of many.
 const REFERENCES: usize = 40;
 
@@ -51,6 +49,9 @@ fn head(view: &View, page: &mut Page) {
     page.line("snapshot", format!("{} ({} bytes)", view.loaded.digest, view.loaded.bytes));
     let parent = snapshot.parent.map_or("none".into(), |parent| parent.to_string());
     page.line("parent", parent);
+    if let Some(base) = snapshot.base {
+        page.line("base", format!("{base}: without it this cannot be resumed"));
+    }
     let module = &snapshot.module;
     let place = match (&module.bytes, &view.names) {
         (Some(_), _) => "embedded",
@@ -61,9 +62,18 @@ fn head(view: &View, page: &mut Page) {
     let entry = &snapshot.entry;
     page.line("entry", format!("{}({})", entry.export, list(&entry.args)));
     page.line("steps", format!("{} used, balance {}", snapshot.steps_used, snapshot.balance));
+    if let Some(profile) = &snapshot.profile {
+        page.line(
+            "profile",
+            format!(
+                "deterministic: {} bytes for each memory, {} of stack, {} elements for each table",
+                profile.memory_bytes, profile.stack_bytes, profile.table_elements
+            ),
+        );
+    }
     page.line("status", status(&snapshot.status));
     if let Status::Trapped { backtrace, .. } = &snapshot.status {
-        let left_out = left_out(backtrace.len());
+        let left_out = View::left_out(backtrace.len(), FRAMES);
         for (depth, line) in backtrace.iter().enumerate() {
             let place = line.offset.map(|at| format!(" at {at:#x}")).unwrap_or_default();
             if !left_out.contains(&depth) {
@@ -95,7 +105,7 @@ fn frames(view: &View, page: &mut Page) {
     if count > 0 {
         page.line("frames", format!("{count}, innermost first:"));
     }
-    let left_out = left_out(count);
+    let left_out = View::left_out(count, view.frames.unwrap_or(FRAMES));
     for (depth, frame) in view.frames().enumerate() {
         if !left_out.contains(&depth) {
             self::frame(view, depth, frame, page);
@@ -109,11 +119,6 @@ fn frames(view: &View, page: &mut Page) {
             format!("{} ({})", function(view, call.function), list(&call.args)),
         );
     }
-}
-
-/// Which of so many lines are left out.
-fn left_out(lines: usize) -> Range<usize> {
-    INNERMOST_FRAMES..lines.saturating_sub(OUTERMOST_FRAMES)
 }
 
 fn frame(view: &View, depth: usize, frame: &Frame, page: &mut Page) {
@@ -137,7 +142,9 @@ fn state(view: &View, page: &mut Page) {
     for memory in &snapshot.memories {
         let bytes = memory.pages.saturating_mul(WASM_PAGE_BYTES);
         let (all, zero) = differing_pages(memory);
-        let what = format!("{bytes} bytes; {all} pages of 4096 differ, {zero} of them zeroed");
+        let from = if snapshot.base.is_some() { " from the base" } else { "" };
+        let what =
+            format!("{bytes} bytes; {all} pages of 4096 differ{from}, {zero} of them zeroed");
         page.line("memory", format!("{}: {what}", memory.index));
     }
     for table in &snapshot.tables {

@@ -135,11 +135,11 @@ fn incompatible() {
     let bench = Bench::new();
     bench.run(words("run @counter --steps 1k -o t.cbor")).exits(75);
     let mut newer = bench.read("t.cbor");
-    assert_eq!(newer[21], 2, "the version is behind the format's name");
-    newer[21] = 3;
+    assert_eq!(newer[21], 3, "the version is behind the format's name");
+    newer[21] = 4;
     bench.write("newer.cbor", newer);
     for command in ["resume newer.cbor -o u.cbor", "inspect newer.cbor"] {
-        fails(&bench, command, 76, "format version 3");
+        fails(&bench, command, 76, "format version 4");
     }
     for command in ["resume t.cbor -o u.cbor", "inspect t.cbor"] {
         fails(&bench, &format!("{command} --module {}", guest("fib")), 76, "not the module");

@@ -11,7 +11,8 @@ fn module_left_out() {
     bench.run(words(&format!("{run} -o with.cbor"))).exits(75);
     bench.run(words(&format!("{run} --no-embed-module -o t.cbor"))).exits(75);
     let module = fs::read(guest("counter")).unwrap();
-    assert_eq!(bench.read("with.cbor").len() - bench.read("t.cbor").len(), module.len() + 2);
+    let holds = |name: &str| bench.read(name).windows(module.len()).any(|part| part == module);
+    assert!(holds("with.cbor") && !holds("t.cbor"));
     let resume = "resume t.cbor --steps 575";
     bench.run(words(resume)).exits(124).prints("30\n40\n50\n");
 

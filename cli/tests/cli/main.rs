@@ -3,6 +3,7 @@
 //! Every test runs the built binary in an empty folder of its own. The cache of modules is shared
 //! between tests but is not the user's. `BLESS=1` rewrites `help.txt`.
 
+mod bases;
 mod bench;
 mod corrupt;
 mod errors;
@@ -13,3 +14,4 @@ mod inspect;
 mod session;
 #[cfg(unix)]
 mod signals;
+mod verify;

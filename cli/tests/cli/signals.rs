@@ -123,9 +123,14 @@ fn closed_pipes() {
     Run::of(child.wait_with_output().unwrap()).exits(141);
     bench.run(words("run @counter --steps 1k -o t.cbor")).exits(75);
     for args in ["inspect t.cbor", "check @fib", "run @exports --invoke gcd 1 1"] {
-        let mut child = start(&bench, args);
-        drop(child.stdout.take());
-        let run = Run::of(child.wait_with_output().unwrap()).exits(141);
+        // A process that another test is about to start holds the pipe, too, for a moment.
+        let attempt = || {
+            let mut child = start(&bench, args);
+            drop(child.stdout.take());
+            Run::of(child.wait_with_output().unwrap())
+        };
+        let run = (0..20).map(|_| attempt()).find(|run| run.code != Some(0));
+        let run = run.expect("one of them finds it closed").exits(141);
         assert_eq!(run.stderr, "");
     }
     // A snapshot that is lost is worth a word.

@@ -42,9 +42,13 @@ impl HostBuilder {
 }
 
 impl WasiSetup {
-    /// The state of a guest that has not begun.
-    pub(crate) fn begin(self) -> Result<Wasi, Error> {
+    /// The state of a guest that has not begun. A deterministic one without a seed has the seed 0.
+    pub(crate) fn begin(self, deterministic: bool) -> Result<Wasi, Error> {
         match self {
+            WasiSetup::New(mut options) if deterministic => {
+                options.seed.get_or_insert(0);
+                Wasi::new(options).and_then(Wasi::deterministic).map_err(wasi_error)
+            }
             WasiSetup::New(options) => Wasi::new(options).map_err(wasi_error),
             WasiSetup::Restore(_) => Err(Error::Unsupported {
                 what: "`HostBuilder::wasi_restore` is for tasklets that are loaded: use `wasi`"
@@ -58,6 +62,7 @@ impl WasiSetup {
 pub(crate) fn resume_wasi(
     setup: Option<WasiSetup>,
     host: &[(String, HostValue)],
+    deterministic: bool,
 ) -> Result<Option<Wasi>, Error> {
     if let Some((name, _)) = host.iter().find(|(name, _)| name != NAMESPACE) {
         return Err(Error::incompatible(format!("nothing here knows the host state `{name}`")));
@@ -77,7 +82,11 @@ pub(crate) fn resume_wasi(
     let state: WasiState = value
         .deserialized()
         .map_err(|error| Error::snapshot(format!("the state of `{NAMESPACE}`: {error}")))?;
-    Wasi::restore(state, options).map(Some).map_err(wasi_error)
+    let restored = match deterministic {
+        true => Wasi::restore_deterministic(state, options),
+        false => Wasi::restore(state, options),
+    };
+    restored.map(Some).map_err(wasi_error)
 }
 
 fn wasi_error(error: WasiError) -> Error {

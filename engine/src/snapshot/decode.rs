@@ -1,9 +1,8 @@
 //! The whole snapshot in: prelude, header, module, state, memories, digest.
 
-use std::borrow::Cow;
 use std::io::Read;
 
-use super::encode::{PARTS, TAG};
+use super::encode::{TAG, parts};
 use super::reader::Reader;
 use super::writer::major;
 use super::{
@@ -11,11 +10,7 @@ use super::{
     pages, references, rules, tables, value,
 };
 
-pub(super) fn read(
-    input: &mut dyn Read,
-    limits: &Limits,
-) -> Result<(Snapshot<'static>, Digest), Error> {
-    let mut reader = Reader::new(input, limits);
+pub(super) fn read<'r>(mut reader: Reader<'r>) -> Result<(Snapshot<'r>, Digest), Error> {
     let r = &mut reader;
     prelude(r)?;
     let header = header::decode_header(r)?;
@@ -56,6 +51,8 @@ pub(super) fn read(
         module,
         cost_table: header.cost_table,
         parent: header.parent,
+        base: header.base,
+        profile: header.profile,
         steps_used: header.steps_used,
         balance: header.balance,
         status: header.status,
@@ -89,11 +86,11 @@ pub(super) fn prelude(r: &mut Reader<'_>) -> Result<(), Error> {
     if !r.literal(&TAG)? {
         return not_a_snapshot;
     }
-    let parts = r.byte()?;
+    let found_parts = r.byte()?;
     // NB: only the kind of head is looked at before the version is known;
     // another version may have more or fewer parts.
     let (first, last) = (major::ARRAY << 5 | 2, major::ARRAY << 5 | 23);
-    if !(first..=last).contains(&parts) {
+    if !(first..=last).contains(&found_parts) {
         return not_a_snapshot;
     }
     if !r.literal(&[major::TEXT << 5 | FORMAT.len() as u8])? || !r.literal(FORMAT.as_bytes())? {
@@ -103,21 +100,21 @@ pub(super) fn prelude(r: &mut Reader<'_>) -> Result<(), Error> {
         version @ 1..=VERSION => r.version = version,
         found => return Err(ErrorKind::Version { found }.into()),
     }
-    if parts == major::ARRAY << 5 | PARTS {
+    let parts = parts(r.version);
+    if found_parts == major::ARRAY << 5 | parts {
         return Ok(());
     }
-    Err(Error::malformed(TAG.len() as u64, format!("not {PARTS} parts")))
+    Err(Error::malformed(TAG.len() as u64, format!("not {parts} parts")))
 }
 
-fn decode_module(r: &mut Reader<'_>, hash: Digest, size: u64) -> Result<ModuleRef<'static>, Error> {
+fn decode_module<'r>(r: &mut Reader<'r>, hash: Digest, size: u64) -> Result<ModuleRef<'r>, Error> {
     if r.null()? {
         return Ok(ModuleRef { hash, size, bytes: None });
     }
     let at = r.at();
     let len = r.expect(major::BYTES, "a module or null")?;
     r.spend(at, len, |limits| &mut limits.module_bytes, "bytes of the module")?;
-    let bytes = r.raw(len)?;
-    let module = ModuleRef { hash, size, bytes: Some(Cow::Owned(bytes)) };
+    let module = ModuleRef { hash, size, bytes: Some(r.bulk(len)?) };
     r.rule(at, rules::module(&module))?;
     if module.bytes.as_deref().map(Digest::of) != Some(hash) {
         return Err(Error::malformed(at, "the module does not match its hash"));

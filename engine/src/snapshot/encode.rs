@@ -11,15 +11,17 @@ use super::{
 /// Self-described CBOR (RFC 8949 section 3.4.6): three bytes that begin no text of any encoding.
 pub(super) const TAG: [u8; 3] = [0xd9, 0xd9, 0xf7];
 
-/// Elements of the outer array of versions 1 and 2.
-pub(super) const PARTS: u8 = 7;
+/// Elements of the outer array of a version.
+pub(super) fn parts(version: u64) -> u8 {
+    if version < 3 { 7 } else { 9 }
+}
 
 pub(super) fn write(snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<Digest, Error> {
     rules::check(snapshot).map_err(|what| ErrorKind::Invalid { what })?;
     let mut writer = Writer::new(out);
     let w = &mut writer;
     w.raw(&TAG)?;
-    w.head(major::ARRAY, u64::from(PARTS))?;
+    w.head(major::ARRAY, u64::from(parts(VERSION)))?;
     w.text(FORMAT)?;
     w.unsigned(VERSION)?;
     header::encode_header(snapshot, w)?;

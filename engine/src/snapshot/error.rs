@@ -58,6 +58,18 @@ pub enum ErrorKind {
         /// The limit.
         limit: u64,
     },
+    /// The snapshot lies in a compressed stream that is damaged or takes too much memory.
+    #[error("snapshot is compressed, and cannot be decompressed: {what}")]
+    Compressed {
+        /// What the decompressor says.
+        what: String,
+    },
+    /// The base given for a snapshot is not the one it is to be laid over.
+    #[error("snapshot cannot be laid over the base given: {what}")]
+    Base {
+        /// Why not.
+        what: &'static str,
+    },
     /// A snapshot to be written breaks a rule of the format; nothing was written.
     #[error("snapshot cannot be written: {what}")]
     Invalid {

@@ -6,7 +6,8 @@ use super::reader::Reader;
 use super::rules::sorted_names;
 use super::writer::Writer;
 use super::{
-    Digest, Entry, Error, Limits, PauseReason, Snapshot, Status, TrapFrame, decode, rules, value,
+    Digest, Entry, Error, Limits, PauseReason, Profile, Snapshot, Status, TrapFrame, decode, rules,
+    value,
 };
 
 /// The first part of a snapshot, with the meanings of the fields of [`Snapshot`].
@@ -22,6 +23,10 @@ pub struct Header {
     pub cost_table: u32,
     /// Digest of the snapshot before this one.
     pub parent: Option<Digest>,
+    /// Digest of the snapshot whose memories this one's are to be laid over.
+    pub base: Option<Digest>,
+    /// The limits of a deterministic run.
+    pub profile: Option<Profile>,
     /// Steps executed so far.
     pub steps_used: u64,
     /// Steps granted minus steps used.
@@ -51,7 +56,9 @@ impl Header {
 }
 
 pub(super) fn encode_header(snapshot: &Snapshot<'_>, w: &mut Writer<'_>) -> Result<(), Error> {
-    w.map(8)?;
+    w.map(10)?;
+    w.text("base")?;
+    encode_digest(snapshot.base, w)?;
     w.text("entry")?;
     encode_entry(&snapshot.entry, w)?;
     w.text("labels")?;
@@ -67,14 +74,13 @@ pub(super) fn encode_header(snapshot: &Snapshot<'_>, w: &mut Writer<'_>) -> Resu
     w.text("size")?;
     w.unsigned(snapshot.module.size)?;
     w.text("parent")?;
-    match snapshot.parent {
-        Some(parent) => w.bytes(&parent.0)?,
-        None => w.null()?,
-    }
+    encode_digest(snapshot.parent, w)?;
     w.text("status")?;
     encode_status(&snapshot.status, w)?;
     w.text("balance")?;
     w.integer(snapshot.balance)?;
+    w.text("profile")?;
+    encode_profile(snapshot.profile, w)?;
     w.text("cost-table")?;
     w.unsigned(snapshot.cost_table)?;
     w.text("steps-used")?;
@@ -83,6 +89,11 @@ pub(super) fn encode_header(snapshot: &Snapshot<'_>, w: &mut Writer<'_>) -> Resu
 
 pub(super) fn decode_header(r: &mut Reader<'_>) -> Result<Header, Error> {
     let mut map = r.map("the header")?;
+    let mut base = None;
+    if r.version > 2 {
+        r.key(&mut map, "base")?;
+        base = decode_digest(r, "a base's digest")?;
+    }
     r.key(&mut map, "entry")?;
     let entry = decode_entry(r)?;
     r.key(&mut map, "labels")?;
@@ -95,11 +106,16 @@ pub(super) fn decode_header(r: &mut Reader<'_>) -> Result<Header, Error> {
     let module_size = r.unsigned("a module size")?;
     r.end(module)?;
     r.key(&mut map, "parent")?;
-    let parent = if r.null()? { None } else { Some(Digest(r.bytes("a parent digest")?)) };
+    let parent = decode_digest(r, "a parent's digest")?;
     r.key(&mut map, "status")?;
     let status = decode_status(r)?;
     r.key(&mut map, "balance")?;
     let balance = r.integer("a balance")?;
+    let mut profile = None;
+    if r.version > 2 {
+        r.key(&mut map, "profile")?;
+        profile = decode_profile(r)?;
+    }
     r.key(&mut map, "cost-table")?;
     let cost_table = r.u32("a cost table version")?;
     r.key(&mut map, "steps-used")?;
@@ -111,12 +127,65 @@ pub(super) fn decode_header(r: &mut Reader<'_>) -> Result<Header, Error> {
         module_size,
         cost_table,
         parent,
+        base,
+        profile,
         steps_used,
         balance,
         status,
         entry,
         labels,
     })
+}
+
+fn encode_digest(digest: Option<Digest>, w: &mut Writer<'_>) -> Result<(), Error> {
+    match digest {
+        Some(digest) => w.bytes(&digest.0),
+        None => w.null(),
+    }
+}
+
+fn decode_digest(r: &mut Reader<'_>, what: &str) -> Result<Option<Digest>, Error> {
+    Ok(if r.null()? { None } else { Some(Digest(r.bytes(what)?)) })
+}
+
+fn encode_profile(profile: Option<Profile>, w: &mut Writer<'_>) -> Result<(), Error> {
+    let Some(profile) = profile else { return w.null() };
+    w.map(5)?;
+    w.text("stack-bytes")?;
+    w.unsigned(profile.stack_bytes)?;
+    w.text("memory-bytes")?;
+    w.unsigned(profile.memory_bytes)?;
+    w.text("callback-steps")?;
+    w.unsigned(profile.callback_steps)?;
+    w.text("table-elements")?;
+    w.unsigned(profile.table_elements)?;
+    w.text("reference-heap-bytes")?;
+    w.unsigned(profile.reference_heap_bytes)
+}
+
+fn decode_profile(r: &mut Reader<'_>) -> Result<Option<Profile>, Error> {
+    if r.null()? {
+        return Ok(None);
+    }
+    let mut map = r.map("a profile")?;
+    r.key(&mut map, "stack-bytes")?;
+    let stack_bytes = r.unsigned("bytes of the stack")?;
+    r.key(&mut map, "memory-bytes")?;
+    let memory_bytes = r.unsigned("bytes of a memory")?;
+    r.key(&mut map, "callback-steps")?;
+    let callback_steps = r.u32("steps of callbacks")?;
+    r.key(&mut map, "table-elements")?;
+    let table_elements = r.unsigned("elements of a table")?;
+    r.key(&mut map, "reference-heap-bytes")?;
+    let reference_heap_bytes = r.unsigned("bytes of the heap of references")?;
+    r.end(map)?;
+    Ok(Some(Profile {
+        stack_bytes,
+        memory_bytes,
+        callback_steps,
+        table_elements,
+        reference_heap_bytes,
+    }))
 }
 
 fn decode_labels(r: &mut Reader<'_>) -> Result<Vec<(String, String)>, Error> {

@@ -72,6 +72,18 @@ fn sort_key(key: &HostValue) -> Option<(u8, u64, &[u8])> {
     }
 }
 
+/// Puts the maps within a value into the order in which they are written.
+pub(crate) fn sort(value: &mut HostValue) {
+    match value {
+        HostValue::Array(items) => items.iter_mut().for_each(sort),
+        HostValue::Map(pairs) => {
+            pairs.sort_by(|a, b| sort_key(&a.0).cmp(&sort_key(&b.0)));
+            pairs.iter_mut().for_each(|(_, value)| sort(value));
+        }
+        _ => {}
+    }
+}
+
 /// Whether the value can be written, at most `depth` levels of arrays and maps deep.
 fn check_value(value: &HostValue, depth: u64) -> Rule {
     match value {

@@ -1,5 +1,6 @@
 //! Deterministic CBOR in: strict heads, exact keys, limits.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use super::source::{BUFFER_BYTES, Source};
@@ -23,7 +24,11 @@ pub(super) struct Map {
 
 impl<'r> Reader<'r> {
     pub fn new(input: &'r mut dyn Read, limits: &Limits) -> Reader<'r> {
-        Reader { source: Source::new(input), version: VERSION, limits: *limits, left: *limits }
+        Reader::of(Source::new(input), limits)
+    }
+
+    pub fn of(source: Source<'r>, limits: &Limits) -> Reader<'r> {
+        Reader { source, version: VERSION, limits: *limits, left: *limits }
     }
 
     /// Offset in the input of the next byte.
@@ -84,6 +89,11 @@ impl<'r> Reader<'r> {
     /// Reads the body of a byte string whose head is consumed.
     pub fn raw(&mut self, len: u64) -> Result<Vec<u8>, Error> {
         self.source.raw(len)
+    }
+
+    /// The same of what may be long: lent, if the input is in memory.
+    pub fn bulk(&mut self, len: u64) -> Result<Cow<'r, [u8]>, Error> {
+        self.source.bulk(len)
     }
 
     /// Reads one byte as it is.
@@ -179,6 +189,15 @@ impl<'r> Reader<'r> {
             self.source.byte()?;
         }
         Ok(found)
+    }
+
+    pub fn bool(&mut self, what: &str) -> Result<bool, Error> {
+        let at = self.at();
+        match self.head()? {
+            (major::SIMPLE, simple::FALSE) => Ok(false),
+            (major::SIMPLE, simple::TRUE) => Ok(true),
+            _ => Err(Error::malformed(at, format!("expected {what}"))),
+        }
     }
 
     pub fn index_or_null(&mut self, what: &str) -> Result<Option<u32>, Error> {

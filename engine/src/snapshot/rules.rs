@@ -75,13 +75,26 @@ pub(super) fn frame(frame: &Frame) -> Rule {
 }
 
 fn memory(memory: &MemoryState<'_>) -> Rule {
-    memory_size(memory.pages)?;
     let mut order = RunOrder::of_memory(memory.pages);
     for run in &memory.runs {
         order.accept(run.first, run.count, run.data == PageData::Zero)?;
+    }
+    runs(memory)?;
+    memory.runs.iter().try_for_each(|run| match &run.data {
+        PageData::Zero => Ok(()),
+        PageData::Bytes(bytes) => no_zero_page(bytes),
+    })
+}
+
+/// That the runs are within the memory and apart, and their bytes are those of their pages.
+pub(super) fn runs(memory: &MemoryState<'_>) -> Rule {
+    memory_size(memory.pages)?;
+    let mut order = RunOrder::of_memory(memory.pages);
+    for run in &memory.runs {
+        order.zero = None;
+        order.accept(run.first, run.count, false)?;
         if let PageData::Bytes(bytes) = &run.data {
             run_length(run.count, bytes.len() as u64)?;
-            no_zero_page(bytes)?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Bytes in: a buffer in front of the input, a hash behind it, growth bounded by what arrives.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 
 use super::{Digest, Error, ErrorKind};
@@ -7,10 +8,20 @@ use super::{Digest, Error, ErrorKind};
 /// Size of the buffer, and the most that is allocated ahead of the bytes that fill it.
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 
-/// An input that is hashed as it is consumed.
+/// From this many bytes on it is worth waking other threads to hash them.
+pub(super) const PARALLEL_BYTES: usize = 512 * 1024;
+
+/// Where bytes come from.
+enum Input<'r> {
+    Stream(&'r mut dyn Read),
+    /// All of them are in the buffer.
+    Whole,
+}
+
+/// An input that is hashed as it is consumed; one that is in memory, when it has been.
 pub(super) struct Source<'r> {
-    input: &'r mut dyn Read,
-    buffer: Vec<u8>,
+    input: Input<'r>,
+    buffer: Cow<'r, [u8]>,
     /// Within `buffer`: `..hashed` is in the hash, `..next` is consumed, `..filled` holds input.
     hashed: usize,
     next: usize,
@@ -23,11 +34,24 @@ pub(super) struct Source<'r> {
 impl<'r> Source<'r> {
     pub fn new(input: &'r mut dyn Read) -> Source<'r> {
         Source {
-            input,
-            buffer: vec![0; BUFFER_BYTES],
+            input: Input::Stream(input),
+            buffer: vec![0; BUFFER_BYTES].into(),
             hashed: 0,
             next: 0,
             filled: 0,
+            offset: 0,
+            hasher: blake3::Hasher::new(),
+        }
+    }
+
+    /// Reads what is in memory, without copying the bulk of it.
+    pub fn whole(bytes: &'r [u8]) -> Source<'r> {
+        Source {
+            input: Input::Whole,
+            buffer: bytes.into(),
+            hashed: 0,
+            next: 0,
+            filled: bytes.len(),
             offset: 0,
             hasher: blake3::Hasher::new(),
         }
@@ -53,7 +77,7 @@ impl<'r> Source<'r> {
     }
 
     fn hash_consumed(&mut self) {
-        self.hasher.update(&self.buffer[self.hashed..self.next]);
+        hash(&mut self.hasher, &self.buffer[self.hashed..self.next]);
         self.hashed = self.next;
     }
 
@@ -68,7 +92,10 @@ impl<'r> Source<'r> {
     fn fill(&mut self) -> Result<(), Error> {
         if self.next == self.filled {
             self.empty();
-            self.filled = Self::pull(self.input, &mut self.buffer, self.offset)?;
+            let Input::Stream(input) = &mut self.input else {
+                return Err(ErrorKind::Truncated { at: self.offset }.into());
+            };
+            self.filled = Self::pull(*input, self.buffer.to_mut(), self.offset)?;
         }
         Ok(())
     }
@@ -93,6 +120,17 @@ impl<'r> Source<'r> {
         Ok(bytes)
     }
 
+    /// As [`raw`](Source::raw), but what is in memory already is lent.
+    pub fn bulk(&mut self, len: u64) -> Result<Cow<'r, [u8]>, Error> {
+        let Cow::Borrowed(whole) = self.buffer else { return self.raw(len).map(Cow::Owned) };
+        let rest = &whole[self.next..self.filled];
+        let bytes = usize::try_from(len).ok().and_then(|len| rest.get(..len));
+        let at = self.offset + self.filled as u64;
+        let bytes = bytes.ok_or(ErrorKind::Truncated { at })?;
+        self.next += bytes.len();
+        Ok(Cow::Borrowed(bytes))
+    }
+
     /// Reads `len` bytes, allocating no more than twice what has arrived, or one buffer.
     ///
     /// Bulk goes from the input straight to its place, hashed while in the cache.
@@ -102,7 +140,8 @@ impl<'r> Source<'r> {
         let mut out = Vec::new();
         while out.len() < len {
             let wanted = len - out.len();
-            if self.next == self.filled && wanted >= BUFFER_BYTES {
+            let stream = matches!(self.input, Input::Stream(_));
+            if stream && self.next == self.filled && wanted >= BUFFER_BYTES {
                 self.raw_direct(&mut out, wanted)?;
                 continue;
             }
@@ -124,8 +163,9 @@ impl<'r> Source<'r> {
         // are in the cache when the bytes arrive; leaving it out takes `unsafe`.
         out.resize(start + BUFFER_BYTES, 0);
         let mut done = start;
+        let Input::Stream(input) = &mut self.input else { return Ok(()) };
         while done < out.len() {
-            let read = Self::pull(self.input, &mut out[done..], self.offset)?;
+            let read = Self::pull(*input, &mut out[done..], self.offset)?;
             done += read;
             self.offset += read as u64;
         }
@@ -146,6 +186,15 @@ impl<'r> Source<'r> {
             Err(error) if matches!(error.kind(), ErrorKind::Truncated { .. }) => Ok(true),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Hashes bytes, on all processors if they are many.
+pub(super) fn hash(hasher: &mut blake3::Hasher, bytes: &[u8]) {
+    if bytes.len() < PARALLEL_BYTES {
+        hasher.update(bytes);
+    } else {
+        hasher.update_rayon(bytes);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod base;
 mod diff;
 mod docs;
 mod golden;

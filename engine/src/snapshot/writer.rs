@@ -1,7 +1,8 @@
 //! Deterministic CBOR out: heads, small items through a buffer, bulk bytes straight through.
 
-use std::io::Write;
+use std::io::{self, IoSlice, Write};
 
+use super::source::{PARALLEL_BYTES, hash};
 use super::{Digest, Error};
 
 /// Size of the buffer, large enough for BLAKE3 to hash with all its lanes.
@@ -15,6 +16,9 @@ const DIRECT_BYTES: usize = 16 * 1024;
 /// still be in the second-level cache for the write.
 const STRIDE_BYTES: usize = 256 * 1024;
 
+/// Parts handed to one system call; no system takes more than 1024.
+const PARTS_AT_ONCE: usize = 512;
+
 /// The major types of CBOR (RFC 8949 section 3.1), as the high bits of a head.
 pub(super) mod major {
     pub const UNSIGNED: u8 = 0;
@@ -24,6 +28,17 @@ pub(super) mod major {
     pub const ARRAY: u8 = 4;
     pub const MAP: u8 = 5;
     pub const SIMPLE: u8 = 7;
+}
+
+/// Bytes of the head of an item with that argument.
+pub(super) fn head_bytes(argument: u64) -> u64 {
+    match argument {
+        0..24 => 1,
+        24..0x100 => 2,
+        0x100..0x1_0000 => 3,
+        0x1_0000..0x1_0000_0000 => 5,
+        _ => 9,
+    }
 }
 
 /// The simple values the format uses.
@@ -38,6 +53,8 @@ pub(super) struct Writer<'w> {
     out: &'w mut dyn Write,
     buffer: Vec<u8>,
     hasher: blake3::Hasher,
+    /// Bytes so far.
+    at: u64,
 }
 
 impl<'w> Writer<'w> {
@@ -46,11 +63,18 @@ impl<'w> Writer<'w> {
             out,
             buffer: Vec::with_capacity(BUFFER_BYTES + DIRECT_BYTES),
             hasher: blake3::Hasher::new(),
+            at: 0,
         }
+    }
+
+    /// Offset of the next byte.
+    pub fn at(&self) -> u64 {
+        self.at
     }
 
     /// Writes bytes as they are.
     pub fn raw(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.at += bytes.len() as u64;
         if bytes.len() >= DIRECT_BYTES {
             return self.bulk(bytes);
         }
@@ -67,6 +91,22 @@ impl<'w> Writer<'w> {
             self.hasher.update(stride);
             self.out.write_all(stride)?;
         }
+        Ok(())
+    }
+
+    /// Writes many parts as they are. If they are large, this thread writes while others hash.
+    pub fn parts(&mut self, parts: &[&[u8]]) -> Result<(), Error> {
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        if bytes < PARALLEL_BYTES {
+            return parts.iter().try_for_each(|part| self.raw(part));
+        }
+        self.spill()?;
+        self.at += bytes as u64;
+        let (hasher, out) = (&mut self.hasher, &mut *self.out);
+        rayon::in_place_scope(|scope| {
+            scope.spawn(|_| parts.iter().for_each(|part| hash(hasher, part)));
+            write_all_vectored(out, parts)
+        })?;
         Ok(())
     }
 
@@ -130,6 +170,10 @@ impl<'w> Writer<'w> {
         self.head(major::SIMPLE, simple::NULL)
     }
 
+    pub fn bool(&mut self, value: bool) -> Result<(), Error> {
+        self.head(major::SIMPLE, if value { simple::TRUE } else { simple::FALSE })
+    }
+
     /// Writes an index or null.
     pub fn index_or_null(&mut self, index: Option<u32>) -> Result<(), Error> {
         match index {
@@ -153,4 +197,21 @@ impl<'w> Writer<'w> {
         self.out.flush()?;
         Ok(digest)
     }
+}
+
+fn write_all_vectored(out: &mut dyn Write, parts: &[&[u8]]) -> io::Result<()> {
+    for parts in parts.chunks(PARTS_AT_ONCE) {
+        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut left = &mut slices[..];
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            match out.write_vectored(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut left, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wasmtime::{Instance, Store};
 
 use super::{Entry, PendingCall, Shared, Started, Status, Tasklet, push_call};
+use crate::changes::Changes;
 use crate::error::Error;
 use crate::host::{self, Host};
 use crate::limits::{CALLBACK_STEPS_MAX, Limiter, Limits, STACK_BYTES_MAX};
@@ -37,7 +38,8 @@ impl Tasklet {
         queue.extend(initializer(module, entry.as_ref()));
         queue.extend(call);
         let mut host = host;
-        let wasi = host.wasi.take().map(|setup| setup.begin()).transpose()?;
+        let deterministic = module.engine().options().deterministic;
+        let wasi = host.wasi.take().map(|setup| setup.begin(deterministic)).transpose()?;
         let globals = host::given_globals(&host, metadata)?;
         let (mut store, exports) = instantiate(module, host, wasi, &globals)?;
         let first = queue.pop_front();
@@ -123,6 +125,7 @@ pub(crate) fn instantiate(
         wasi,
         codecs: Arc::new(codecs),
         image: None,
+        changes: Changes::default(),
         user,
         shared: Arc::new(Shared::new(metadata.clone())),
         meter: Meter::default(),

@@ -29,10 +29,12 @@ impl Wasi {
         if cookie == 0 {
             dir.listing = None;
         }
-        let listing = match &mut dir.listing {
-            Some(listing) => listing,
-            none => none.insert(read(&dir.handle)?),
-        };
+        if dir.listing.is_none() {
+            let (mut entries, place) = (read(&dir.handle)?, dir.place.clone());
+            self.settle_listing(&place, &mut entries);
+            self.fds.dir_mut(call.u32(0))?.listing = Some(entries);
+        }
+        let listing = self.fds.dir_mut(call.u32(0))?.listing.as_deref().unwrap_or_default();
         let first = usize::try_from(cookie).unwrap_or(usize::MAX);
         let mut used = 0u32;
         for (entry, next) in listing.iter().skip(first).zip(cookie.saturating_add(1)..) {

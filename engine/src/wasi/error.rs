@@ -53,6 +53,12 @@ pub enum WasiError {
         /// The most there can be.
         max: u64,
     },
+    /// A guest that is to be deterministic was given what is another in each run.
+    #[error("a deterministic guest cannot have {what}")]
+    NotDeterministic {
+        /// What, and the way out.
+        what: &'static str,
+    },
     /// The system has no seed for the random generator.
     #[error("the system gives no random seed ({reason}): give one with `--seed`")]
     NoSeed {

@@ -147,6 +147,13 @@ impl Fds {
         }
     }
 
+    pub(super) fn dir_mut(&mut self, fd: u32) -> Result<&mut OpenDir, Errno> {
+        match &mut self.get_mut(fd)?.kind {
+            Kind::Dir(dir) => Ok(dir),
+            _ => Err(Errno::Badf),
+        }
+    }
+
     /// Opens a descriptor under the lowest free number, as POSIX does.
     pub(super) fn insert(&mut self, descriptor: Descriptor) -> Result<u32, Errno> {
         let taken = self.open.range(self.full_below..);
@@ -223,6 +230,7 @@ impl Wasi {
     /// Terminals are character devices, by which C libraries know them.
     pub(super) fn stream_filetype(&self, kind: &Kind) -> u8 {
         let terminal = match kind {
+            _ if self.deterministic => false,
             Kind::Stdin => self.stdin.is_terminal(),
             Kind::Stdout => self.stdout.is_terminal(),
             Kind::Stderr => self.stderr.is_terminal(),

@@ -61,6 +61,11 @@ impl Feed {
         Ok(feed)
     }
 
+    /// A feed that never has anything.
+    pub(super) fn never() -> Arc<Feed> {
+        Arc::new(Feed { inner: Mutex::default(), changed: Condvar::new() })
+    }
+
     fn start(thread: impl FnOnce(&Feed) + Send + 'static) -> io::Result<Arc<Feed>> {
         let feed = Arc::new(Feed { inner: Mutex::default(), changed: Condvar::new() });
         let shared = feed.clone();

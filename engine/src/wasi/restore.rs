@@ -18,6 +18,7 @@ use crate::wasi::abi::{Function, fdflags, filetype, rights};
 use crate::wasi::args;
 use crate::wasi::clock::LiveClock;
 use crate::wasi::error::WasiError;
+use crate::wasi::facts::settle_stamp;
 use crate::wasi::fd::{Descriptor, Fds, Kind, OpenDir, OpenFile, Place};
 use crate::wasi::limits::{DIRECTORY_ENTRIES_MAX, FDS_MAX, PREOPENS_MAX, STDIN_BYTES_MAX};
 use crate::wasi::output::{Output, Stream};
@@ -109,11 +110,13 @@ impl Wasi {
                     read: file.readable,
                     write: file.writable,
                     offset: file.offset,
-                    stamp: look(&file.handle).map_err(|source| WasiError::FileUnreadable {
-                        fd,
-                        path: shown(&self.preopens, &file.place),
-                        source,
-                    })?,
+                    stamp: look(&file.handle).map(|stamp| self.settle_stamp(stamp)).map_err(
+                        |source| WasiError::FileUnreadable {
+                            fd,
+                            path: shown(&self.preopens, &file.place),
+                            source,
+                        },
+                    )?,
                 }
             }
         };
@@ -148,13 +151,35 @@ impl Wasi {
     /// If `options` lack something the guest had, a file it had open is
     /// missing or has changed, or `state` contradicts itself.
     pub fn restore(state: WasiState, options: RestoreOptions) -> Result<Wasi, WasiError> {
+        Wasi::restore_as(state, options, false)
+    }
+
+    /// The same of a guest that was [`deterministic`](Wasi::deterministic).
+    ///
+    /// # Errors
+    ///
+    /// As [`restore`](Wasi::restore), and [`WasiError::NotDeterministic`].
+    pub fn restore_deterministic(
+        state: WasiState,
+        options: RestoreOptions,
+    ) -> Result<Wasi, WasiError> {
+        let wasi = Wasi::restore_as(state, options, true)?;
+        wasi.require_inputs()?;
+        Ok(wasi)
+    }
+
+    fn restore_as(
+        state: WasiState,
+        options: RestoreOptions,
+        deterministic: bool,
+    ) -> Result<Wasi, WasiError> {
         args::check(&state.args, &state.env)?;
         let preopens = map_preopens(&state.preopens, options.preopens)?;
         if state.fds.len() as u64 > u64::from(FDS_MAX) {
             return Err(WasiError::Malformed("too many descriptors"));
         }
-        let reopening =
-            Reopening { preopens: &preopens, allow_changed: options.allow_changed_files };
+        let allow_changed = options.allow_changed_files;
+        let reopening = Reopening { preopens: &preopens, allow_changed, deterministic };
         let mut fds = Fds::default();
         for (fd, state) in state.fds {
             if fd >= FDS_MAX {
@@ -184,6 +209,7 @@ impl Wasi {
             pending: state.pending.map(pending).transpose()?,
             exit: state.exit,
             preopens,
+            deterministic,
         })
     }
 }
@@ -224,6 +250,7 @@ fn pending(state: PendingState) -> Result<Pending, WasiError> {
 struct Reopening<'a> {
     preopens: &'a [Preopened],
     allow_changed: bool,
+    deterministic: bool,
 }
 
 impl Reopening<'_> {
@@ -314,7 +341,7 @@ impl Reopening<'_> {
         let Opened::File(handle) = opened.and_then(Opened::new).map_err(missing)? else {
             return Err(changed("it is a directory now".into()));
         };
-        let now = look(&handle).map_err(missing)?;
+        let now = settle_stamp(self.deterministic, look(&handle).map_err(missing)?);
         if now != stamp && !self.allow_changed {
             return Err(changed(Difference(stamp, now).to_string()));
         }

@@ -3,13 +3,13 @@
 use std::fs::FileTimes;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cap_fs_ext::{DirExt, MetadataExt, SystemTimeSpec};
+use cap_fs_ext::{DirExt, SystemTimeSpec};
 use cap_std::fs::Metadata;
 
 use crate::wasi::abi::{fstflags, lookup, rights};
-use crate::wasi::clock::since_epoch_ns;
 use crate::wasi::errno::Errno;
-use crate::wasi::fd::Kind;
+use crate::wasi::facts::Facts;
+use crate::wasi::fd::{Kind, Place};
 use crate::wasi::memory::Call;
 use crate::wasi::{Answer, DONE, Wasi, sys};
 
@@ -26,8 +26,8 @@ impl Wasi {
         let descriptor = self.fds.get(call.u32(0))?;
         descriptor.require(rights::FD_FILESTAT_GET)?;
         let bytes = match &descriptor.kind {
-            Kind::File(file) => encode(&Metadata::from_file(&file.handle)?),
-            Kind::Dir(dir) => encode(&dir.handle.dir_metadata()?),
+            Kind::File(file) => self.filestat(&Metadata::from_file(&file.handle)?, &file.place, ""),
+            Kind::Dir(dir) => self.filestat(&dir.handle.dir_metadata()?, &dir.place, ""),
             stream => {
                 let mut bytes = [0; FILESTAT_BYTES];
                 bytes[16] = self.stream_filetype(stream);
@@ -42,10 +42,18 @@ impl Wasi {
         let follow = call.flags(1, lookup::ALL)? & lookup::SYMLINK_FOLLOW != 0;
         let path = call.path(2)?;
         let dir = self.fds.dir(call.u32(0), rights::PATH_FILESTAT_GET)?;
-        let metadata =
-            if follow { dir.handle.metadata(path)? } else { dir.handle.symlink_metadata(path)? };
-        call.memory.write(call.u32(4), &encode(&metadata))?;
+        let metadata = if follow {
+            dir.handle.metadata(&path)?
+        } else {
+            dir.handle.symlink_metadata(&path)?
+        };
+        let bytes = self.filestat(&metadata, &dir.place, &path);
+        call.memory.write(call.u32(4), &bytes)?;
         DONE
+    }
+
+    fn filestat(&self, metadata: &Metadata, place: &Place, path: &str) -> [u8; FILESTAT_BYTES] {
+        encode(&self.facts(metadata, place, path), sys::filetype(metadata.file_type()))
     }
 
     pub(super) fn fd_filestat_set_size(&mut self, call: &mut Call<'_>) -> Answer {
@@ -129,24 +137,20 @@ fn from_epoch_ns(ns: u64) -> Result<SystemTime, Errno> {
     UNIX_EPOCH.checked_add(Duration::from_nanos(ns)).ok_or(Errno::Overflow)
 }
 
-/// A `filestat`. Device and inode numbers are the host's.
-fn encode(metadata: &Metadata) -> [u8; FILESTAT_BYTES] {
-    let time = |time: std::io::Result<cap_std::time::SystemTime>| {
-        time.map_or(0, |time| since_epoch_ns(time.into_std()))
-    };
+/// A `filestat`. Device and inode numbers are the host's, unless the guest is deterministic.
+fn encode(facts: &Facts, filetype: u8) -> [u8; FILESTAT_BYTES] {
     let mut bytes = [0; FILESTAT_BYTES];
     let mut put = |at: usize, value: u64| {
         bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
     };
-    put(0, metadata.dev());
-    put(8, metadata.ino());
-    put(24, metadata.nlink());
-    put(32, metadata.len());
-    put(40, time(metadata.accessed()));
-    put(48, time(metadata.modified()));
-    put(56, sys::changed_ns(metadata));
-    bytes[16] = sys::filetype(metadata.file_type());
-
+    put(0, facts.dev);
+    put(8, facts.ino);
+    put(24, facts.nlink);
+    put(32, facts.size);
+    put(40, facts.times_ns[0]);
+    put(48, facts.times_ns[1]);
+    put(56, facts.times_ns[2]);
+    bytes[16] = filetype;
     bytes
 }
 

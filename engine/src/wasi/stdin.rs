@@ -149,6 +149,13 @@ impl Source {
         })
     }
 
+    /// Takes nothing more from the process: who asks for more than is there waits for ever.
+    pub(super) fn close_inherited(&mut self) {
+        if let Source::Inherit(inherited) = self {
+            inherited.feed = Some(Feed::never());
+        }
+    }
+
     pub(super) fn is_terminal(&self) -> bool {
         matches!(self, Source::Inherit(_)) && io::stdin().is_terminal()
     }

@@ -14,7 +14,7 @@ fn block(language: &str) -> &'static str {
 fn the_example_is_a_golden_file() {
     let lines = block("hex").lines().map(|line| line.split('#').next().unwrap_or_default());
     let digits: Vec<char> = lines.flat_map(str::chars).filter(|c| !c.is_whitespace()).collect();
-    let golden = include_bytes!("../testdata/v2-exited.cbor");
+    let golden = include_bytes!("../testdata/v3-exited.cbor");
     let hex: String = golden.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(digits.into_iter().collect::<String>(), hex);
 }
@@ -60,6 +60,7 @@ fn the_cddl_has_the_names_of_the_code() {
             ..sample::paused()
         }),
         encoded(&sample::paused()),
+        encoded(&sample::over_a_base()),
     ];
     for name in quoted(block("cddl")) {
         let text = [&[0x60 | name.len() as u8], name.as_bytes()].concat();

@@ -23,31 +23,46 @@ fn v1() {
 }
 
 #[test]
-fn v2_paused() {
-    check(&sample::paused(), include_bytes!("../testdata/v2-paused.cbor"));
+fn v2() {
+    read(&sample::paused(), include_bytes!("../testdata/v2-paused.cbor"));
+    read(&sample::paused_with_pages(), include_bytes!("../testdata/v2-paused-with-pages.cbor"));
+    read(&sample::references(), include_bytes!("../testdata/v2-references.cbor"));
+    read(&sample::finished(), include_bytes!("../testdata/v2-finished.cbor"));
+    read(&sample::trapped(), include_bytes!("../testdata/v2-trapped.cbor"));
+    read(&sample::exited(), include_bytes!("../testdata/v2-exited.cbor"));
 }
 
 #[test]
-fn v2_paused_with_pages() {
-    check(&sample::paused_with_pages(), include_bytes!("../testdata/v2-paused-with-pages.cbor"));
+fn v3_paused() {
+    check(&sample::paused(), include_bytes!("../testdata/v3-paused.cbor"));
 }
 
 #[test]
-fn v2_references() {
-    check(&sample::references(), include_bytes!("../testdata/v2-references.cbor"));
+fn v3_paused_with_pages() {
+    check(&sample::paused_with_pages(), include_bytes!("../testdata/v3-paused-with-pages.cbor"));
 }
 
 #[test]
-fn v2_finished() {
-    check(&sample::finished(), include_bytes!("../testdata/v2-finished.cbor"));
+fn v3_references() {
+    check(&sample::references(), include_bytes!("../testdata/v3-references.cbor"));
 }
 
 #[test]
-fn v2_trapped() {
-    check(&sample::trapped(), include_bytes!("../testdata/v2-trapped.cbor"));
+fn v3_over_a_base() {
+    check(&sample::over_a_base(), include_bytes!("../testdata/v3-over-a-base.cbor"));
 }
 
 #[test]
-fn v2_exited() {
-    check(&sample::exited(), include_bytes!("../testdata/v2-exited.cbor"));
+fn v3_finished() {
+    check(&sample::finished(), include_bytes!("../testdata/v3-finished.cbor"));
+}
+
+#[test]
+fn v3_trapped() {
+    check(&sample::trapped(), include_bytes!("../testdata/v3-trapped.cbor"));
+}
+
+#[test]
+fn v3_exited() {
+    check(&sample::exited(), include_bytes!("../testdata/v3-exited.cbor"));
 }

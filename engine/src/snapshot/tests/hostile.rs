@@ -11,9 +11,17 @@ fn check_resealed(bytes: Vec<u8>) -> bool {
     match decoded(&bytes) {
         Ok(snapshot) => {
             assert_eq!(encoded(&snapshot), bytes);
+            assert_eq!(
+                Snapshot::read_slice(&bytes, &Limits::DEFAULT).ok().map(|it| it.0),
+                Some(snapshot)
+            );
             true
         }
-        Err(_) => false,
+        Err(error) => {
+            let lent = Snapshot::read_slice(&bytes, &Limits::DEFAULT).map(drop);
+            assert_eq!(lent.map_err(|error| error.kind().clone()), Err(error));
+            false
+        }
     }
 }
 
@@ -24,6 +32,8 @@ fn truncated_at_every_byte() {
         for at in 0..file.len() {
             let error = decoded(&file[..at]).expect_err("a part is no snapshot");
             assert_eq!(error, ErrorKind::Truncated { at: at as u64 });
+            let lent = Snapshot::read_slice(&file[..at], &Limits::DEFAULT);
+            assert_eq!(lent.expect_err("nor in memory").kind(), &error);
         }
     }
 }
@@ -124,15 +134,15 @@ fn garbage() {
 /// The version is decided on before anything behind it is looked at.
 #[test]
 fn another_version() {
-    for parts in [2, 7, 23] {
+    for parts in [2, 7, 9, 23] {
         let start = [0xd9, 0xd9, 0xf7, 0x80 | parts, 0x70];
-        for (version, found) in [(&[3][..], 3), (&[0], 0), (&[0x19, 1, 0], 256)] {
+        for (version, found) in [(&[4][..], 4), (&[0], 0), (&[0x19, 1, 0], 256)] {
             let file = [&start, FORMAT.as_bytes(), version, b"whatever"].concat();
             assert_eq!(decoded(&file), Err(ErrorKind::Version { found }));
         }
     }
-    let error = Error::from(ErrorKind::Version { found: 3 });
-    let text = "snapshot has format version 3, this build reads versions 1 to 2";
+    let error = Error::from(ErrorKind::Version { found: 4 });
+    let text = "snapshot has format version 4, this build reads versions 1 to 3";
     assert_eq!(error.to_string(), text);
 }
 
@@ -189,7 +199,7 @@ fn keys_are_exact() {
     assert_eq!(what, r#"unexpected key "balancf", expected "balance""#);
     let what = malformed(with(&paused, b"gbalance", b"g\x1b[31mxx"));
     assert_eq!(what, r#"unexpected key "\u{1b}[31mxx", expected "balance""#);
-    let file = with(&paused, b"\xa8eentry", b"\xa7eentry");
+    let file = with(&paused, b"\xaadbase", b"\xa9dbase");
     assert_eq!(malformed(file), r#"key "steps-used" is missing"#);
     let file = with(&paused, b"\xa2dhash", b"\xa3dhash");
     assert_eq!(malformed(file), r#"unexpected key "parent", expected none"#);
@@ -255,9 +265,39 @@ fn version_1_knows_no_other_references() {
     let mut file = golden.to_vec();
     file[21] = 2;
     malformed(decoded(&resealed(file)));
-    let mut file = encoded(&sample::paused());
+    let mut file = include_bytes!("../testdata/v2-paused.cbor").to_vec();
     file[21] = 1;
     malformed(decoded(&resealed(file)));
+}
+
+/// The versions differ in their parts, and in what those hold.
+#[test]
+fn version_2_is_not_version_3() {
+    let mut new = include_bytes!("../testdata/v2-paused.cbor").to_vec();
+    new[21] = 3;
+    assert_eq!(malformed(decoded(&resealed(new.clone()))), "not 9 parts");
+    new[3] = 0x89;
+    let what = malformed(decoded(&resealed(new)));
+    assert_eq!(what, r#"unexpected key "entry", expected "base""#);
+    let mut old = encoded(&sample::paused());
+    old[21] = 2;
+    assert_eq!(malformed(decoded(&resealed(old.clone()))), "not 7 parts");
+    old[3] = 0x87;
+    let what = malformed(decoded(&resealed(old)));
+    assert_eq!(what, r#"unexpected key "base", expected "entry""#);
+}
+
+#[test]
+fn a_profile_is_whole() {
+    let sample = sample::over_a_base();
+    let what = malformed(with(&sample, b"\xa5kstack-bytes", b"\xa4kstack-bytes"));
+    assert_eq!(what, r#"key "reference-heap-bytes" is missing"#);
+    let what = malformed(with(&sample, b"callback-steps\x1a\x40", b"callback-steps\x1b\x40"));
+    assert_eq!(what, "steps of callbacks beyond 32 bits");
+    let what = malformed(with(&sample, b"gprofile\xa5", b"gprofile\xf5\xa5"));
+    assert_eq!(what, "expected a profile");
+    let what = malformed(with(&sample, b"dbase\x58\x20", b"dbase\x58\x21"));
+    assert_eq!(what, "a base's digest has 32 bytes");
 }
 
 #[test]
@@ -268,52 +308,85 @@ fn an_embedded_module_must_match_its_hash() {
     assert_eq!(what, "the module's size is not that of its bytes");
 }
 
-/// Builds the memory part by hand: `(first, count, Some(bytes' claimed length) or zero)`.
-fn with_runs(pages: u64, runs: &[(u64, u64, Option<u64>)]) -> Result<Snapshot<'static>, ErrorKind> {
+/// Builds the memory part by hand of runs `(first, count, stored)`; `padding` and `stored` are the
+/// lengths that are claimed of the padding and of the pages' bytes, whose byte is `byte`.
+fn with_runs(
+    pages: u64,
+    runs: &[(u64, u64, bool)],
+    (padding, stored, byte): (i64, u64, u8),
+) -> Result<Snapshot<'static>, ErrorKind> {
     let start = encoded(&Snapshot { memories: vec![], ..sample::paused() });
-    let mut file = start[..start.len() - 35].to_vec();
+    // In front of no memories, no padding, no pages and the digest.
+    let mut file = start[..start.len() - 37].to_vec();
+    let at = file.len() as u64;
     let mut w = Writer::new(&mut file);
     w.raw(&[0x81, 0x83, 0x00]).expect("vectors take all");
     w.unsigned(pages).expect("vectors take all");
     w.array(runs.len()).expect("vectors take all");
-    for &(first, count, len) in runs {
+    for &(first, count, stored) in runs {
         w.raw(&[0x83]).expect("vectors take all");
         w.unsigned(first).expect("vectors take all");
         w.unsigned(count).expect("vectors take all");
-        match len {
-            None => w.null().expect("vectors take all"),
-            Some(len) => {
-                w.head(major::BYTES, len).expect("vectors take all");
-                w.raw(&vec![1; len.min(1 << 20) as usize]).expect("vectors take all");
-            }
-        }
+        w.bool(stored).expect("vectors take all");
     }
+    let right = crate::snapshot::pages::padding(at + w.at(), stored);
+    let padding = right.saturating_add_signed(padding);
+    w.bytes(&vec![0; padding as usize]).expect("vectors take all");
+    w.head(major::BYTES, stored).expect("vectors take all");
+    w.raw(&vec![byte; stored.min(1 << 20) as usize]).expect("vectors take all");
     w.finish().expect("vectors take all");
     decoded(&resealed(file))
 }
 
 #[test]
 fn runs_of_pages() {
-    with_runs(1, &[(0, 2, None), (2, 1, Some(4096)), (15, 1, None)]).expect("these are well");
+    let well = [(0, 2, false), (2, 1, true), (15, 1, false)];
+    with_runs(1, &well, (0, 4096, 1)).expect("these are well");
     let bad = [
-        (&[(0, 0, None)][..], "a run is empty"),
-        (&[(16, 1, None)], "a run goes beyond the end"),
-        (&[(15, 2, None)], "a run goes beyond the end"),
-        (&[(u64::MAX, u64::MAX, None)], "a run goes beyond the end"),
-        (&[(4, 2, None), (5, 1, Some(4096))], "runs overlap or are out of order"),
-        (&[(4, 2, None), (0, 1, None)], "runs overlap or are out of order"),
-        (&[(4, 2, None), (6, 1, None)], "two runs could be one"),
-        (&[(4, 1, Some(4096)), (5, 1, Some(4096))], "two runs could be one"),
-        (&[(4, 1, Some(4095))], "a page run's bytes are not those of its pages"),
-        (&[(4, 1, Some(u64::MAX))], "a page run's bytes are not those of its pages"),
-        (&[(4, 2, Some(4096))], "a page run's bytes are not those of its pages"),
+        (&[(0, 0, false)][..], "a run is empty"),
+        (&[(16, 1, false)], "a run goes beyond the end"),
+        (&[(15, 2, true)], "a run goes beyond the end"),
+        (&[(u64::MAX, u64::MAX, true)], "a run goes beyond the end"),
+        (&[(4, 2, false), (5, 1, true)], "runs overlap or are out of order"),
+        (&[(4, 2, false), (0, 1, false)], "runs overlap or are out of order"),
+        (&[(4, 2, false), (6, 1, false)], "two runs could be one"),
+        (&[(4, 1, true), (5, 1, true)], "two runs could be one"),
     ];
     for (runs, expected) in bad {
-        assert_eq!(malformed(with_runs(1, runs)), expected, "{runs:?}");
+        assert_eq!(malformed(with_runs(1, runs, (0, 4096, 1))), expected, "{runs:?}");
     }
+    let of_bytes = [
+        ((0, 4095, 1), "the stored pages are not those of the runs"),
+        ((0, 8192, 1), "the padding has another length"),
+        ((1, 4096, 1), "the padding has another length"),
+        ((-1, 4096, 1), "the padding has another length"),
+        ((4096, 4096, 1), "the padding has another length"),
+        ((0, 4096, 0), "a zero page is stored as bytes"),
+    ];
+    for (bytes, expected) in of_bytes {
+        let what = malformed(with_runs(1, &[(4, 1, true)], bytes));
+        let lengths =
+            ["the stored pages are not those of the runs", "the padding has another length"];
+        // Which of the two lengths is wrong first depends on where the pages would begin.
+        let same = what == expected || lengths.contains(&expected) && lengths.contains(&&*what);
+        assert!(same, "{bytes:?}: {what}");
+    }
+    assert_eq!(malformed(with_runs(1, &[], (1, 0, 0))), "the padding has another length");
+    assert_eq!(
+        malformed(with_runs(1, &[], (0, 4096, 1))),
+        "the padding has another length",
+        "no runs and pages"
+    );
     // A memory of the largest size allowed, full by its own word: it ends where its bytes end.
-    let result = with_runs(65536, &[(0, 1 << 20, Some(1 << 32))]);
+    let result = with_runs(65536, &[(0, 1 << 20, true)], (0, 1 << 32, 1));
     assert!(matches!(result, Err(ErrorKind::Truncated { .. })), "{result:?}");
+}
+
+#[test]
+fn padding_is_zero() {
+    let what =
+        malformed(with(&sample::paused_with_pages(), &[0; 64], &[&[0; 63][..], &[1]].concat()));
+    assert_eq!(what, "the padding is not zero");
 }
 
 #[test]
@@ -353,7 +426,7 @@ fn limits_hold() {
     }
     let exact = Limits { memory_bytes: 65536, module_bytes: 8, memories: 1, ..Limits::DEFAULT };
     decoded_within(&file, &exact).expect("limits are inclusive");
-    let huge = with_runs(u64::MAX, &[]);
+    let huge = with_runs(u64::MAX, &[], (0, 0, 0));
     assert!(matches!(huge, Err(ErrorKind::Limit { limit: 0x1_0000_0000, .. })), "{huge:?}");
 }
 

@@ -10,6 +10,9 @@ fn check(snapshot: &Snapshot<'_>) {
     let again = decoded(&bytes).expect("what was written is read");
     assert_eq!(&again, snapshot);
     assert_eq!(encoded(&again), bytes);
+    let (lent, _) = Snapshot::read_slice(&bytes, &Limits::DEFAULT).expect("from memory too");
+    assert_eq!(&lent, snapshot);
+    assert_eq!(lent.into_owned(), again);
 }
 
 #[test]
@@ -21,6 +24,7 @@ fn fixed_snapshots() {
         sample::paused(),
         sample::paused_with_pages(),
         sample::references(),
+        sample::over_a_base(),
     ];
     all.iter().for_each(check);
 }
@@ -110,6 +114,46 @@ fn bulk_of_all_sizes_from_a_trickling_reader() {
     }
 }
 
+/// Stored pages begin at a multiple of a page, so that a file can be mapped; and are lent.
+#[test]
+fn stored_pages_are_aligned() {
+    for seed in 0..200 {
+        let mut snapshot = Random(seed).snapshot();
+        snapshot.memories = sample::paused_with_pages().memories;
+        snapshot.labels = vec![("l".into(), "x".repeat(37 * seed as usize))];
+        let file = encoded(&snapshot);
+        let (lent, _) = Snapshot::read_slice(&file, &Limits::DEFAULT).expect("it is read");
+        let PageData::Bytes(Cow::Borrowed(bytes)) = &lent.memories[0].runs[1].data else {
+            panic!("the pages are lent");
+        };
+        let at = bytes.as_ptr().addr() - file.as_ptr().addr();
+        assert_eq!(at % PAGE_BYTES, 0, "seed {seed}");
+    }
+}
+
+/// What is written and hashed by several threads at once is what one would have written.
+#[test]
+fn many_large_and_small_runs() {
+    let mut random = Random(5);
+    let memory: Vec<u8> = random.pages(96);
+    for size in [1, 1000] {
+        let runs = diff_pages(&memory, |_| None);
+        let runs = runs.into_iter().cycle().take(size).enumerate().map(|(at, mut run)| {
+            run.first = at as u64 * 2000;
+            run
+        });
+        let memories = vec![MemoryState { index: 0, pages: 1 << 20, runs: runs.collect() }];
+        let mut limits = Limits::DEFAULT;
+        limits.memory_bytes = u64::MAX;
+        let snapshot = Snapshot { memories, ..sample::paused() };
+        let file = encoded(&snapshot);
+        let (again, _) = Snapshot::read_from(&mut &file[..], &limits).expect("it is read");
+        assert_eq!(again, snapshot);
+        let (lent, _) = Snapshot::read_slice(&file, &limits).expect("it is read");
+        assert_eq!(lent, snapshot);
+    }
+}
+
 #[test]
 fn the_header_alone() {
     let snapshot = sample::paused();
@@ -118,6 +162,10 @@ fn the_header_alone() {
     assert_eq!(header.module_hash, snapshot.module.hash);
     assert_eq!(header.status, snapshot.status);
     assert_eq!(header.labels, snapshot.labels);
+    let snapshot = sample::over_a_base();
+    let header = Header::read_from(&mut encoded(&snapshot).as_slice(), &Limits::DEFAULT);
+    let header = header.expect("it is read");
+    assert_eq!((header.base, header.profile), (snapshot.base, snapshot.profile));
 }
 
 /// An output that fails at any byte gives its own error, at the source too.

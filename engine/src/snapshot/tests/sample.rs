@@ -125,7 +125,7 @@ impl Random {
         let image: Vec<u8> = self.pages(pages);
         let current = self.pages(pages);
         let runs = diff_pages(&current, |page| image.chunks(PAGE_BYTES).nth(page as usize));
-        MemoryState { index, pages, runs: runs.into_iter().map(owned).collect() }
+        MemoryState { index, pages, runs: runs.into_iter().map(PageRun::into_owned).collect() }
     }
 
     /// A memory whose every page is zero, or one of two others.
@@ -214,6 +214,16 @@ impl Random {
         index
     }
 
+    fn profile(&mut self) -> Profile {
+        Profile {
+            stack_bytes: self.number(),
+            memory_bytes: self.number(),
+            callback_steps: self.index(),
+            table_elements: self.number(),
+            reference_heap_bytes: self.number(),
+        }
+    }
+
     fn unnumbered(&mut self) -> Snapshot<'static> {
         let status = self.status();
         let paused = matches!(status, Status::Paused { .. });
@@ -227,6 +237,8 @@ impl Random {
             module,
             cost_table: self.index(),
             parent: (self.below(2) == 0).then(|| Digest::of(&[self.next() as u8])),
+            base: (self.below(3) == 0).then(|| Digest::of(&[self.next() as u8])),
+            profile: (self.below(2) == 0).then(|| self.profile()),
             steps_used: self.number(),
             balance: self.number() as i64,
             status,
@@ -253,20 +265,14 @@ impl Random {
     }
 }
 
-fn owned(run: PageRun<'_>) -> PageRun<'static> {
-    let data = match run.data {
-        PageData::Zero => PageData::Zero,
-        PageData::Bytes(bytes) => PageData::Bytes(bytes.into_owned().into()),
-    };
-    PageRun { first: run.first, count: run.count, data }
-}
-
 /// A finished tasklet of which little is left.
 pub fn finished() -> Snapshot<'static> {
     Snapshot {
         module: ModuleRef::name(b"\0asm\x01\0\0\0"),
         cost_table: 1,
         parent: None,
+        base: None,
+        profile: None,
         steps_used: 1_000_000,
         balance: 24,
         status: Status::Finished {
@@ -426,5 +432,21 @@ pub fn paused_with_pages() -> Snapshot<'static> {
             ],
         }],
         ..paused()
+    }
+}
+
+/// One of a deterministic run, whose memories are to be laid over those of another.
+pub fn over_a_base() -> Snapshot<'static> {
+    Snapshot {
+        module: ModuleRef::name(b"\0asm\x01\0\0\0"),
+        base: Some(Digest([0xba; 32])),
+        profile: Some(Profile {
+            stack_bytes: 256 << 20,
+            memory_bytes: 4 << 30,
+            callback_steps: 1 << 30,
+            table_elements: 1 << 24,
+            reference_heap_bytes: 7,
+        }),
+        ..paused_with_pages()
     }
 }

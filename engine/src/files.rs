@@ -1,0 +1,164 @@
+//! Snapshots in files: mapped where that is safe, decompressed where they are compressed, and with
+//! the files of their bases.
+
+mod chain;
+mod compressed;
+mod mapping;
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Mutex;
+
+pub use chain::{Resolved, SnapshotChain};
+pub use compressed::Compressor;
+pub(crate) use mapping::Mapping;
+
+use crate::error::Error;
+use crate::snapshot::{self, Digest, Header, Limits, Snapshot};
+
+/// Bytes read of a stream at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// A snapshot file that has been opened.
+///
+/// A plain file that nobody but its owner can change, and whose owner we are, is mapped: it takes no
+/// memory, and must stay as it is while this is there. To be removed or replaced by another file is
+/// no change; to be cut off in place ends the process. Every other file is read.
+#[derive(Debug)]
+pub struct SnapshotFile {
+    input: Input,
+    bytes: u64,
+    version: u64,
+}
+
+#[derive(Debug)]
+enum Input {
+    Mapped(Mapping),
+    Read(Mutex<Option<Box<Snapshot<'static>>>>, Known),
+}
+
+/// What is known of a snapshot that was read.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    digest: Digest,
+    base: Option<Digest>,
+}
+
+impl SnapshotFile {
+    /// Opens a file, and reads it if it cannot be mapped.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::SnapshotFormat`].
+    pub fn open(path: &Path, limits: &Limits) -> Result<SnapshotFile, Error> {
+        let failed = |error| Error::io("cannot read", path)(error);
+        let file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(std::io::ErrorKind::IsADirectory.into()));
+        }
+        match Mapping::of(&file) {
+            Some(mapping) if !compressed::begins(mapping.bytes()) => {
+                let (bytes, version) = (mapping.bytes().len() as u64, version(mapping.bytes()));
+                Ok(SnapshotFile { input: Input::Mapped(mapping), bytes, version })
+            }
+            _ => SnapshotFile::read(file, limits),
+        }
+    }
+
+    /// Reads a snapshot to the end of an input, which may be compressed.
+    ///
+    /// # Errors
+    /// [`Error::SnapshotFormat`].
+    pub fn read(input: impl Read, limits: &Limits) -> Result<SnapshotFile, Error> {
+        let counted = Counted { inner: input, count: 0 };
+        let mut input = BufReader::with_capacity(BUFFER_BYTES, counted);
+        let start = input.fill_buf().map_err(snapshot::Error::from)?;
+        let (read, version) = if compressed::begins(start) {
+            compressed::read(&mut input, limits)?
+        } else {
+            let version = version(start);
+            (Snapshot::read_from(&mut input, limits)?, version)
+        };
+        let bytes = input.get_ref().count;
+        let (snapshot, digest) = read;
+        let known = Known { digest, base: snapshot.base };
+        let input = Input::Read(Mutex::new(Some(Box::new(snapshot))), known);
+        Ok(SnapshotFile { input, bytes, version })
+    }
+
+    /// Its length in bytes, as it lies there.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Version of the format that it is in.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether its pages are the file's own.
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.input, Input::Mapped(_))
+    }
+
+    /// The base that it names. By the word of a file that may not have been checked yet.
+    ///
+    /// # Errors
+    /// [`Error::SnapshotFormat`].
+    pub fn base(&self, limits: &Limits) -> Result<Option<Digest>, Error> {
+        match &self.input {
+            Input::Mapped(mapping) => Ok(Header::read_from(&mut mapping.bytes(), limits)?.base),
+            Input::Read(_, known) => Ok(known.base),
+        }
+    }
+
+    /// Its digest, by its own word if it has not been checked yet.
+    fn digest(&self) -> Option<Digest> {
+        match &self.input {
+            Input::Mapped(mapping) => mapping.bytes().last_chunk().copied().map(Digest),
+            Input::Read(_, known) => Some(known.digest),
+        }
+    }
+
+    /// What it holds, and its digest. One that was read gives it away: it can be asked once.
+    ///
+    /// # Errors
+    /// [`Error::SnapshotFormat`], [`Error::Internal`] when asked again.
+    pub fn snapshot(&self, limits: &Limits) -> Result<(Snapshot<'_>, Digest), Error> {
+        match &self.input {
+            Input::Mapped(mapping) => Ok(Snapshot::read_slice(mapping.bytes(), limits)?),
+            Input::Read(read, known) => match read.lock().map(|mut read| read.take()) {
+                Ok(Some(snapshot)) => Ok((*snapshot, known.digest)),
+                _ => Err(Error::internal("a snapshot that was given away")),
+            },
+        }
+    }
+}
+
+/// The version as far as it can be told; what does not tell is no snapshot.
+fn version(start: &[u8]) -> u64 {
+    snapshot::version(start).unwrap_or(snapshot::VERSION)
+}
+
+/// A reader and how many bytes went through it.
+struct Counted<R> {
+    inner: R,
+    count: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.count += count as u64;
+        Ok(count)
+    }
+}
+
+/// The bytes of a run if they are borrowed, from a file perhaps.
+pub(crate) fn borrowed<'a>(bytes: &Cow<'a, [u8]>) -> Option<&'a [u8]> {
+    match bytes {
+        Cow::Borrowed(bytes) => Some(bytes),
+        Cow::Owned(_) => None,
+    }
+}
