@@ -159,8 +159,7 @@ mod tests {
     fn addresses_are_pages() {
         let memory = vec![0u8; 4 * PAGE_BYTES];
         let at = |byte: u64| memory.as_ptr().addr() as u64 + byte;
-        let regions = [at(0)..at(1), at(8000)..at(8193), at(16000)..at(99999)];
-        assert_eq!(pages_of(&memory, regions.into_iter()), [0..4]);
-        assert_eq!(pages_of(&memory, [at(4096)..at(8192)].into_iter()), [1..2]);
+        let regions = [at(0)..at(1), at(8192)..at(8193), at(16000)..at(99999)];
+        assert_eq!(pages_of(&memory, regions.into_iter()), [0..1, 2..4]);
     }
 }

@@ -162,12 +162,13 @@ impl Snapshot<'_> {
     /// Writes the snapshot and returns its digest, the `parent` of the next.
     ///
     /// Page data goes from where it lives straight to `out`. Everything is
-    /// checked before the first byte is written.
+    /// checked before the first byte is written, but for large runs of pages:
+    /// that none is zero is checked when they are hashed.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] if the snapshot breaks a rule of the format,
-    /// [`ErrorKind::Io`] if `out` fails; then what was written is incomplete.
+    /// [`ErrorKind::Io`] if `out` fails. What was written then is incomplete.
     pub fn write_to(&self, out: &mut impl Write) -> Result<Digest, Error> {
         encode::write(self, out)
     }

@@ -75,9 +75,11 @@ pub fn verify(
     if let Some(verdict) = go_on(&mut tasklet, to.snapshot)? {
         return Ok(verdict);
     }
-    let mut options = SnapshotOptions::default();
-    options.embed_module = to.snapshot.module.bytes.is_some();
-    options.labels.clone_from(&to.snapshot.labels);
+    let options = SnapshotOptions {
+        embed_module: to.snapshot.module.bytes.is_some(),
+        labels: to.snapshot.labels.clone(),
+        track_changes: false,
+    };
     if to.base.map(|base| base.digest) != to.snapshot.base {
         let what = "the base of a snapshot to be verified is not the one it names";
         return Err(Error::incompatible(what));

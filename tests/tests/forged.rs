@@ -13,7 +13,7 @@ use tasklet_engine::snapshot::{
     Exception, Frame, HostValue, Limits as ReadLimits, Object, PAGE_BYTES, PageData, PageRun,
     PendingCall, Position, Profile, RefType, Status, TableRun, Value,
 };
-use tasklet_engine::wasi::RestoreOptions;
+use tasklet_engine::wasi::{Clock, RestoreOptions, WasiOptions};
 use tasklet_engine::{
     Digest, Error, ErrorKind, Host, Limits, Module, PauseReason, Snapshot, SnapshotOptions, Tasklet,
 };
@@ -351,11 +351,13 @@ fn forged_profiles_do_no_harm() {
     let engine = tasklet_engine::Engine::new(&options).unwrap();
     let example = examples::named("bulk");
     let module = Module::load(&engine, &example.bytes()).unwrap();
+    let system = || WasiOptions { clock: Clock::Virtual, ..WasiOptions::default() };
     let (mut taken, mut refused) = (0, 0);
     for seed in 0..SEEDS / 4 {
         let mut random = Random::new(seed);
         let entry = example.entry().unwrap();
-        let mut tasklet = Tasklet::spawn(&module, Host::empty(), entry).unwrap();
+        let host = Host::builder().wasi(system()).build();
+        let mut tasklet = Tasklet::spawn(&module, host, entry).unwrap();
         let mut forged = paused(&mut tasklet, &mut random).unwrap();
         let profile = forged.profile.as_mut().unwrap();
         match random.below(5) {

@@ -82,7 +82,9 @@ fn criu() -> String {
         Err(error) => return format!("which cannot be started: {error}"),
     };
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let reason = said.lines().find(|line| line.contains("Error")).unwrap_or("it does not say why");
+    // That a helper of its has exited says nothing.
+    let mut errors = said.lines().filter(|line| line.contains("Error") && !line.contains("exited"));
+    let reason = errors.next().unwrap_or("it does not say why");
     match output.status.success() {
         true => "which works here, but wants a process of its own: `criu dump` one by hand".into(),
         false => format!("which does not work on this machine: {reason}"),

@@ -265,20 +265,20 @@ mod tests {
     use crate::snapshot::PAGE_BYTES;
 
     /// New memory that nobody has touched.
-    struct New(&'static mut [u8]);
+    struct Fresh(&'static mut [u8]);
 
-    impl New {
-        fn new(pages: usize) -> New {
+    impl Fresh {
+        fn new(pages: usize) -> Fresh {
             let (bytes, access) = (pages * PAGE_BYTES, ProtFlags::READ | ProtFlags::WRITE);
             // SAFETY: a new mapping, given back when this is dropped.
             unsafe {
                 let at = mmap_anonymous(std::ptr::null_mut(), bytes, access, MapFlags::PRIVATE);
-                New(std::slice::from_raw_parts_mut(at.expect("there is memory").cast(), bytes))
+                Fresh(std::slice::from_raw_parts_mut(at.expect("there is memory").cast(), bytes))
             }
         }
     }
 
-    impl Drop for New {
+    impl Drop for Fresh {
         fn drop(&mut self) {
             // SAFETY: it is ours.
             unsafe { munmap(self.0.as_mut_ptr().cast(), self.0.len()) }.expect("it is mapped");
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn touched_pages_are_found_both_ways() {
-        let new = New::new(4000);
+        let new = Fresh::new(4000);
         // Far enough apart that no other size of pages makes them one.
         let written = [0, 700, 1500, 3999];
         for page in written {
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn more_regions_than_one_call_returns() {
-        let new = New::new(4000);
+        let new = Fresh::new(4000);
         for page in (0..4000).step_by(2) {
             new.0[page * PAGE_BYTES] = 1;
         }
@@ -322,7 +322,7 @@ mod tests {
             println!("this kernel has no asynchronous write protection");
             return;
         };
-        let new = New::new(4000);
+        let new = Fresh::new(4000);
         new.0.fill(7);
         if !protect(&tracking, new.0) {
             println!("this kernel does not scan pages");

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::pages::is_zero;
 use super::{PAGE_BYTES, PageData, PageRun};
 
@@ -27,7 +29,7 @@ use super::{PAGE_BYTES, PageData, PageRun};
 /// If `current` is not a whole number of pages; memories of 64 KiB pages are.
 pub fn diff_pages<'a, 'i>(
     current: &'a [u8],
-    initial: impl Fn(u64) -> Option<&'i [u8]>,
+    initial: impl Fn(u64) -> Option<&'i [u8]> + Sync,
 ) -> Vec<PageRun<'a>> {
     let pages = (current.len() / PAGE_BYTES) as u64;
     diff_pages_within(current, initial, std::iter::once(0..pages))
@@ -44,25 +46,56 @@ pub fn diff_pages<'a, 'i>(
 /// or is not ascending.
 pub fn diff_pages_within<'a, 'i>(
     current: &'a [u8],
-    initial: impl Fn(u64) -> Option<&'i [u8]>,
+    initial: impl Fn(u64) -> Option<&'i [u8]> + Sync,
     touched: impl IntoIterator<Item = Range<u64>>,
 ) -> Vec<PageRun<'a>> {
     assert!(current.len().is_multiple_of(PAGE_BYTES), "a memory is a whole number of pages");
-    let mut runs = Runs { current, done: Vec::new(), open: None };
-    let mut end = 0;
+    let (mut end, mut pieces) = (0, Vec::new());
     for range in touched {
         assert!(range.start >= end, "touched ranges are ascending and apart");
         end = range.end;
-        for page in range {
-            let bytes = page_bytes(current, page..page + 1);
-            match change(bytes, initial(page)) {
-                Change::None => {}
-                Change::ToZero => runs.add(page, true),
-                Change::ToBytes => runs.add(page, false),
-            }
-        }
+        let starts = range.clone().step_by(PIECE_PAGES);
+        pieces.extend(starts.map(|start| start..range.end.min(start + PIECE_PAGES as u64)));
+    }
+    let differing = |piece: Range<u64>| differing(current, &initial, piece);
+    let mut runs = Runs { current, done: Vec::new(), open: None };
+    // What is compared was last touched by the guest, some of it long ago: it is fetched from all
+    // over the memory, which several threads do faster than one.
+    let found: Vec<Vec<Differing>> = match pieces.len() {
+        0..2 => pieces.into_iter().map(differing).collect(),
+        _ => pieces.into_par_iter().map(differing).collect(),
+    };
+    for (pages, zero) in found.into_iter().flatten() {
+        runs.add(pages, zero);
     }
     runs.finish()
+}
+
+/// Pages that one thread looks at in one go.
+const PIECE_PAGES: usize = 2048;
+
+/// Pages of one kind, and whether that is zero.
+type Differing = (Range<u64>, bool);
+
+/// The pages of a range that differ.
+fn differing<'i>(
+    current: &[u8],
+    initial: impl Fn(u64) -> Option<&'i [u8]>,
+    pages: Range<u64>,
+) -> Vec<Differing> {
+    let mut found: Vec<Differing> = Vec::new();
+    for page in pages {
+        let zero = match change(page_bytes(current, page..page + 1), initial(page)) {
+            Change::None => continue,
+            Change::ToZero => true,
+            Change::ToBytes => false,
+        };
+        match found.last_mut() {
+            Some((pages, kind)) if pages.end == page && *kind == zero => pages.end += 1,
+            _ => found.push((page..page + 1, zero)),
+        }
+    }
+    found
 }
 
 fn page_bytes(memory: &[u8], pages: Range<u64>) -> &[u8] {
@@ -96,12 +129,12 @@ struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    fn add(&mut self, page: u64, zero: bool) {
+    fn add(&mut self, more: Range<u64>, zero: bool) {
         match &mut self.open {
-            Some((pages, kind)) if pages.end == page && *kind == zero => pages.end += 1,
+            Some((pages, kind)) if pages.end == more.start && *kind == zero => pages.end = more.end,
             _ => {
                 self.close();
-                self.open = Some((page..page + 1, zero));
+                self.open = Some((more, zero));
             }
         }
     }

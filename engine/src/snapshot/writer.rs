@@ -2,8 +2,9 @@
 
 use std::io::{self, IoSlice, Write};
 
+use super::rules::{Rule, no_zero_page};
 use super::source::{PARALLEL_BYTES, hash};
-use super::{Digest, Error};
+use super::{Digest, Error, ErrorKind};
 
 /// Size of the buffer, large enough for BLAKE3 to hash with all its lanes.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -12,9 +13,9 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// one would cost more as a system call of its own than as a copy.
 const DIRECT_BYTES: usize = 16 * 1024;
 
-/// How much of a bulk byte string is hashed before it is written: it should
-/// still be in the second-level cache for the write.
-const STRIDE_BYTES: usize = 256 * 1024;
+/// How much is hashed before the next thing is done with it: large enough for several threads,
+/// and still in a cache afterwards.
+const STRIDE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Parts handed to one system call; no system takes more than 1024.
 const PARTS_AT_ONCE: usize = 512;
@@ -94,7 +95,8 @@ impl<'w> Writer<'w> {
         Ok(())
     }
 
-    /// Writes many parts as they are. If they are large, this thread writes while others hash.
+    /// Writes pages as they are. If they are many, this thread writes while others hash, and see
+    /// whether one is zero that should not be there.
     pub fn parts(&mut self, parts: &[&[u8]]) -> Result<(), Error> {
         let bytes: usize = parts.iter().map(|part| part.len()).sum();
         if bytes < PARALLEL_BYTES {
@@ -103,11 +105,12 @@ impl<'w> Writer<'w> {
         self.spill()?;
         self.at += bytes as u64;
         let (hasher, out) = (&mut self.hasher, &mut *self.out);
+        let mut zero_page = Ok(());
         rayon::in_place_scope(|scope| {
-            scope.spawn(|_| parts.iter().for_each(|part| hash(hasher, part)));
+            scope.spawn(|_| zero_page = hash_pages(hasher, parts));
             write_all_vectored(out, parts)
         })?;
-        Ok(())
+        zero_page.map_err(|what| ErrorKind::Invalid { what }.into())
     }
 
     fn spill(&mut self) -> Result<(), Error> {
@@ -197,6 +200,20 @@ impl<'w> Writer<'w> {
         self.out.flush()?;
         Ok(digest)
     }
+}
+
+/// Hashes pages, and looks at those of large parts while they are in the cache; small parts have
+/// been looked at before.
+fn hash_pages(hasher: &mut blake3::Hasher, parts: &[&[u8]]) -> Rule {
+    for part in parts {
+        for bytes in part.chunks(STRIDE_BYTES) {
+            hash(hasher, bytes);
+            if part.len() >= PARALLEL_BYTES {
+                no_zero_page(bytes)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn write_all_vectored(out: &mut dyn Write, parts: &[&[u8]]) -> io::Result<()> {

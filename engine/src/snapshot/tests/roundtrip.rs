@@ -244,6 +244,42 @@ fn invalid_memories_are_not_written() {
     refused("2^64 bytes", |s| s.memories[0].pages = 1 << 48);
 }
 
+/// In a large run a zero page is found while it is written; then there is no end, and no digest.
+#[test]
+fn a_zero_page_in_a_large_run_is_not_sealed() {
+    for at in [0, 3 << 20, (4 << 20) - PAGE_BYTES] {
+        let mut bytes = vec![1; 4 << 20];
+        bytes[at..at + PAGE_BYTES].fill(0);
+        let runs = vec![PageRun { first: 0, count: 1024, data: PageData::Bytes(bytes.into()) }];
+        let memories = vec![MemoryState { index: 0, pages: 64, runs }];
+        let snapshot = Snapshot { memories, ..sample::paused() };
+        let mut out = Vec::new();
+        let error = snapshot.write_to(&mut out).expect_err("a zero page is stored");
+        assert!(matches!(error.kind(), ErrorKind::Invalid { .. }), "{error:?}");
+        decoded(&out).expect_err("what was written is not whole");
+    }
+}
+
+/// What many threads find is what one would.
+#[test]
+fn large_memories_are_compared_in_pieces() {
+    let mut random = Random(11);
+    let (one, two) = (random.pages(700), random.pages(700));
+    let runs = diff_pages(&one, |page| two.chunks(PAGE_BYTES).nth(page as usize));
+    let mut again = two;
+    for run in &runs {
+        let start = run.first as usize * PAGE_BYTES;
+        let place = &mut again[start..start + run.count as usize * PAGE_BYTES];
+        match &run.data {
+            PageData::Zero => place.fill(0),
+            PageData::Bytes(bytes) => place.copy_from_slice(bytes),
+        }
+    }
+    assert!(again == one);
+    let memories = vec![MemoryState { index: 0, pages: 700, runs }];
+    check(&Snapshot { memories, ..sample::paused() });
+}
+
 #[test]
 fn invalid_host_state_is_not_written() {
     fn with(value: HostValue) -> impl FnOnce(&mut Snapshot<'static>) {
