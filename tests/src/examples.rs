@@ -48,6 +48,32 @@ pub fn all() -> Vec<Example> {
     serde_json::from_slice(&text).expect("examples.json is as its README says")
 }
 
+/// Programs that nobody wrote for us: those of `tests/real/programs.json`. Their paths are below the
+/// root, or with `cache:` below the folder of what is fetched and built.
+pub fn real() -> Vec<Example> {
+    let root = crate::root();
+    let text = std::fs::read(root.join("tests/real/programs.json")).expect("it is checked in");
+    let mut all: Vec<Example> = serde_json::from_slice(&text).expect("as examples.json");
+    let whole = |path: &mut PathBuf| match path.to_string_lossy().strip_prefix("cache:") {
+        Some(below) => *path = cache().join(below),
+        None => *path = root.join(&*path),
+    };
+    for example in &mut all {
+        let sources = example.files.iter_mut().flat_map(BTreeMap::values_mut);
+        sources.chain([&mut example.wasm]).chain(example.stdin.as_mut()).for_each(whole);
+    }
+    all
+}
+
+/// Where `build.sh` and its like put what is not checked in.
+fn cache() -> PathBuf {
+    let variable = |name| std::env::var_os(name).filter(|path| !path.is_empty());
+    let base = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    let base =
+        base.unwrap_or_else(|| PathBuf::from(variable("HOME").unwrap_or_default()).join(".cache"));
+    base.join("tasklet-guests")
+}
+
 /// The one of that name.
 pub fn named(name: &str) -> Example {
     let found = all().into_iter().find(|example| example.name == name);

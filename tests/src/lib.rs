@@ -4,6 +4,7 @@
 //! - [`world`] is what a program is given, the same under plain wasmtime and under the engine.
 //! - [`plain`] runs the *original* in plain wasmtime, which is the outside opinion on everything.
 //! - [`oracle`] states the property that all tests are after and checks it.
+//! - [`processes`] runs a program by the command line tool, each slice in a process of its own.
 //! - [`campaign`] checks it of many generated modules, [`hostile`] damages them.
 
 pub mod campaign;
@@ -13,6 +14,7 @@ pub mod hostile;
 pub mod oracle;
 pub mod parallel;
 pub mod plain;
+pub mod processes;
 pub mod random;
 pub mod reveal;
 pub mod spec;

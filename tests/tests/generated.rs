@@ -7,8 +7,8 @@ use tasklet_tests::campaign::{self, Totals};
 use tasklet_tests::generate;
 use tasklet_tests::parallel::for_all;
 
-/// What fits into some minutes on two processors.
-const SEEDS: u64 = 300;
+/// What fits into two or three minutes on two processors: some 50 ms of one for each.
+const SEEDS: u64 = 4_000;
 
 #[test]
 fn generated_modules_are_the_same_however_they_are_paused() {

@@ -1,7 +1,8 @@
 //! The WebAssembly test suite; the property is stated in `tasklet_tests::spec`.
 //!
 //! The short form runs everything, in all modes, but takes only some stops of long calls through a
-//! snapshot. `SPEC=full` takes all of them; `SPEC=part/file` runs what has that in its name.
+//! snapshot. `SPEC=full` takes all of them; `SPEC=part/file` runs what has that in its name, and
+//! `SPEC=full:part/file` that in full.
 //! `-- --nocapture` shows the counts, `BLESS=1` writes the matrix.
 
 use std::sync::Mutex;
@@ -15,8 +16,10 @@ use tasklet_tests::spec::{Effort, run};
 #[test]
 fn the_spec_suite_holds() {
     let asked = std::env::var("SPEC").unwrap_or_default();
-    let effort = if asked == "full" { Effort::FULL } else { Effort::SHORT };
-    let filter = if asked == "full" { "" } else { &asked };
+    let (effort, filter) = match asked.strip_prefix("full") {
+        Some(rest) => (Effort::FULL, rest.trim_start_matches(':')),
+        None => (Effort::SHORT, &*asked),
+    };
     let all = sources();
     let name = |source: &Source| format!("{}/{}", source.part, source.name);
     let mut counts = Counts::default();
@@ -32,6 +35,9 @@ fn the_spec_suite_holds() {
         |source| name(source),
         |source| {
             let begun = std::time::Instant::now();
+            if effort.stride == 1 {
+                println!("{} ...", name(source));
+            }
             let counts = run(source, effort);
             if begun.elapsed().as_secs() >= 5 {
                 println!("{}: {:?}", name(source), begun.elapsed());
