@@ -73,6 +73,12 @@ pub(crate) struct Exports {
     shadow_tables: Vec<(ValType, Table)>,
     pub(crate) functions: Table,
     pub(crate) run: TypedFunc<(), i32>,
+    /// Whether a shadow table holds what would be collected otherwise.
+    pub(crate) keeps_alive: bool,
+    /// There if any shadow table is.
+    pub(crate) grow_references: Option<TypedFunc<i32, ()>>,
+    /// The same.
+    pub(crate) forget_references: Option<TypedFunc<(i32, i32), ()>>,
     pub(crate) drop_data: Option<TypedFunc<i32, ()>>,
     pub(crate) drop_elements: Option<TypedFunc<i32, ()>>,
     /// In the order of the metadata, as are the next three.
@@ -125,7 +131,7 @@ impl Exports {
         let tables = (metadata.tables.iter())
             .map(|info| table(&format!("{}{}", abi::TABLE, info.index)))
             .collect::<Result<_, _>>()?;
-        let shadow_tables = (SHADOW_TABLES.iter())
+        let shadow_tables: Vec<(ValType, Table)> = (SHADOW_TABLES.iter())
             .filter_map(|(ty, name)| Some((*ty, instance.get_table(&mut store, name)?)))
             .collect();
         let tags = (metadata.tags.iter())
@@ -151,9 +157,12 @@ impl Exports {
             sp,
             ref_sp,
             frames,
+            keeps_alive: shadow_tables.iter().any(|(ty, _)| *ty != ValType::FuncRef),
             shadow_tables,
             functions,
             run,
+            grow_references: instance.get_typed_func(&mut store, abi::GROW_REFERENCES).ok(),
+            forget_references: instance.get_typed_func(&mut store, abi::FORGET_REFERENCES).ok(),
             drop_data: instance.get_typed_func(&mut store, abi::DROP_DATA).ok(),
             drop_elements: instance.get_typed_func(&mut store, abi::DROP_ELEMENTS).ok(),
             memories,

@@ -1,5 +1,6 @@
 //! The engine against the ABI alone, by a module instrumented by hand (`tests/hand.wat`).
 
+mod forgotten;
 mod references;
 
 use std::sync::Mutex;

@@ -79,6 +79,12 @@ pub const RUN: &str = "tasklet.run";
 pub const DROP_DATA: &str = "tasklet.drop_data";
 /// Function `[i32] -> []`: drops the element segment with that index.
 pub const DROP_ELEMENTS: &str = "tasklet.drop_elements";
+/// Function `[i32] -> []`: grows the shadow tables to at least so many elements. This and the next
+/// one are exported if there are any.
+pub const GROW_REFERENCES: &str = "tasklet.grow_references";
+/// Function `[i32 i32] -> []`: nulls the elements of the shadow tables from the first index up to the
+/// second, but not functions, which nobody collects.
+pub const FORGET_REFERENCES: &str = "tasklet.forget_references";
 /// Prefix of the exported guest memories: `tasklet.memory.N`, N the original index.
 pub const MEMORY: &str = "tasklet.memory.";
 /// Prefix of the exported guest mutable globals: `tasklet.global.N`, N the original index.
@@ -129,7 +135,7 @@ pub const RESULT_BYTES: u32 = 16;
 /// Version of the prices below; part of every snapshot.
 pub const COST_TABLE_VERSION: u32 = 1;
 /// Version of the ABI described here and of the [`Metadata`](crate::Metadata) encoding.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Limits on what the instrumenter takes and makes; `docs/limits.md` lists them.
 pub mod limits {
@@ -163,7 +169,7 @@ pub mod limits {
     /// (16 MiB). A spill past it is a wasm out-of-bounds trap, never a silent overrun.
     pub const FRAME_PAGES_RESERVE: u32 = 256;
     /// Elements of the shadow tables kept free when a slice begins.
-    pub const REFS_RESERVE: u32 = 1 << 16;
+    pub const REFS_RESERVE: u32 = 1 << 12;
     /// Most elements of a shadow table.
     pub const REFS_MAX: u64 = 1 << 24;
     /// Where more than this can be paid on a path behind a call without another check, the fuel is

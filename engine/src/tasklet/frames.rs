@@ -185,14 +185,12 @@ pub(crate) fn grow_for(store: &mut impl Context, bytes: u64, references: u64) ->
     if pages > 0 {
         grown = exports.frames.grow(&mut *store, pages).map(drop);
     }
-    for (ty, table) in exports.shadow_tables() {
-        let elements = ref_end.saturating_sub(table.size(&*store));
-        if let Some(null) = value::null_of(*ty)
-            && elements > 0
-            && grown.is_ok()
-        {
-            grown = table.grow(&mut *store, elements, null).map(drop);
-        }
+    let elements = exports.shadow_tables().iter().map(|(_, table)| table.size(&*store)).min();
+    if let Some(grow) = &exports.grow_references
+        && elements.is_some_and(|elements| elements < ref_end)
+        && grown.is_ok()
+    {
+        grown = grow.call(&mut *store, ref_end as i32);
     }
     store.as_context_mut().data_mut().limiter.own = false;
     grown.map_err(|error| Error::limit(format!("a continuation of {end} bytes: {error}")))
@@ -208,15 +206,29 @@ pub(crate) fn reserve(store: &mut impl Context, pace: &Pace, fuel: i64) -> Resul
 /// Forgets the references of a continuation that is dropped, so that they can be collected.
 pub(crate) fn forget_references(store: &mut impl Context) -> Result<(), Error> {
     let exports = store.exports();
-    for (ty, table) in exports.shadow_tables() {
-        let size = table.size(&*store);
-        if let Some(null) = value::null_of(*ty)
-            && *ty != ValType::FuncRef
-        {
-            table.fill(&mut *store, 0, null, size).map_err(Error::internal)?;
+    let sizes = exports.shadow_tables().iter().map(|(_, table)| table.size(&*store));
+    forget(store, (0, sizes.min().unwrap_or(0) as u32))
+}
+
+/// Forgets the references that have been taken from a continuation which went up to `before`, and
+/// the results that were handed on, now that it is paused.
+pub(crate) fn forget_taken(store: &mut impl Context, before: u32) -> Result<(), Error> {
+    let (exports, metadata) = (store.exports(), store.metadata());
+    forget(store, (0, metadata.refs_base))?;
+    let top = store.u32_global(exports.ref_sp);
+    forget(store, (top, before))
+}
+
+/// Nulls these elements of the shadow tables. What stays there would be kept alive, and so how much
+/// of their heap a guest may use would depend on how it was paused.
+fn forget(store: &mut impl Context, (from, to): (u32, u32)) -> Result<(), Error> {
+    let exports = store.exports();
+    match &exports.forget_references {
+        Some(forget) if exports.keeps_alive && from < to => {
+            forget.call(&mut *store, (from as i32, to as i32)).map_err(Error::internal)
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Puts a frame on top of the continuation, for which there must be room.

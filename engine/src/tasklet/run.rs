@@ -172,7 +172,11 @@ impl Tasklet {
 
     /// Runs the continuation; `None` if it came to its end and another call was begun.
     fn resume(&mut self) -> Result<Option<Stop>, Error> {
+        let references = self.store.u32_global(self.exports.ref_sp);
         let returned = self.exports.run.call(&mut self.store, ());
+        if self.exports.keeps_alive && matches!(returned, Ok(abi::RUN_PAUSED)) {
+            frames::forget_taken(&mut self.store, references)?;
+        }
         Ok(Some(match returned {
             Ok(abi::RUN_FINISHED) => {
                 let Some(next) = self.queue.pop_front() else {

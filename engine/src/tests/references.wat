@@ -39,6 +39,12 @@
   (table $objects (export "tasklet.table.0") 2 externref)
   (table $exceptions (export "tasklet.table.1") 2 exnref)
 
+  (func (export "tasklet.grow_references") (param $to i32)
+    (drop (table.grow $re (ref.null extern) (i32.sub (local.get $to) (table.size $re))))
+    (drop (table.grow $rx (ref.null exn) (i32.sub (local.get $to) (table.size $rx)))))
+  (func (export "tasklet.forget_references") (param $from i32) (param $to i32)
+    (table.fill $re (local.get $from) (ref.null extern) (i32.sub (local.get $to) (local.get $from)))
+    (table.fill $rx (local.get $from) (ref.null exn) (i32.sub (local.get $to) (local.get $from))))
   (func $run (@name "tasklet.run") (export "tasklet.run") (result i32)
     (local $fuel i64) (local $o externref) (local $x exnref)
     loop $next

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use wasm_encoder::{BlockType, ExportKind, Instruction};
 
+use Way::{Back, Forth};
+
 use super::{Additions, Areas};
 use crate::abi::{self, limits};
 use crate::facts::ModuleFacts;
@@ -38,6 +40,25 @@ pub(crate) fn add_driver(
     let reverse = add_reverse(add, runtime, references);
     let run = add_run(add, runtime, (areas, references), resumers, reverse);
     add.exports.push((abi::RUN.to_owned(), ExportKind::Func, run));
+    if shadow_tables(runtime).next().is_some() {
+        add_references(add, runtime);
+    }
+}
+
+/// What the engine does to the shadow tables: the host could only do it element by element.
+fn add_references(add: &mut Additions, runtime: &Runtime) {
+    let (from, to) = (Local(0), Local(1));
+    let mut grow = Code::new(1);
+    grow_tables(&mut grow, runtime, from);
+    let mut forget = Code::new(2);
+    forget_references(&mut forget, runtime, |out| out.get(from), to);
+    for (name, code, params) in
+        [(abi::GROW_REFERENCES, grow, 1), (abi::FORGET_REFERENCES, forget, 2)]
+    {
+        let ty = add.types.plain(&signature(&[WasmType::I32; 2][..params], &[]));
+        let function = add.function(name.to_owned(), ty, code);
+        add.exports.push((name.to_owned(), ExportKind::Func, function));
+    }
 }
 
 fn signature(params: &[WasmType], results: &[WasmType]) -> Signature {
@@ -264,11 +285,7 @@ fn grow_tables(out: &mut Code, runtime: &Runtime, needed: Local) {
         out.push(&Instruction::TableSize(table));
         out.push(&Instruction::I32GtS);
         out.if_();
-        out.zero(match kind {
-            ValType::ExternRef => WasmType::Ref(wasm_encoder::RefType::EXTERNREF),
-            ValType::ExnRef => EXNREF,
-            _ => crate::types::FUNCREF,
-        });
+        null(out, kind);
         out.get(needed);
         out.push(&Instruction::TableSize(table));
         out.push(&Instruction::I32Sub);
@@ -276,6 +293,26 @@ fn grow_tables(out: &mut Code, runtime: &Runtime, needed: Local) {
         trap_if_minus_one(out);
         out.end();
     }
+}
+
+/// Nulls what keeps something alive in the shadow tables, from an index up to `to`.
+fn forget_references(out: &mut Code, runtime: &Runtime, from: impl Fn(&mut Code), to: Local) {
+    for (kind, table) in shadow_tables(runtime).filter(|(kind, _)| *kind != ValType::FuncRef) {
+        from(out);
+        null(out, kind);
+        out.get(to);
+        from(out);
+        out.push(&Instruction::I32Sub);
+        out.push(&Instruction::TableFill(table));
+    }
+}
+
+fn null(out: &mut Code, kind: ValType) {
+    out.zero(match kind {
+        ValType::ExternRef => WasmType::Ref(wasm_encoder::RefType::EXTERNREF),
+        ValType::ExnRef => EXNREF,
+        _ => crate::types::FUNCREF,
+    });
 }
 
 fn trap_if_minus_one(out: &mut Code) {
@@ -291,7 +328,7 @@ fn trap_if_minus_one(out: &mut Code) {
 fn add_reverse(add: &mut Additions, runtime: &Runtime, references: bool) -> u32 {
     let (start, first) = (Local(0), Local(1));
     let mut out = Code::new(2);
-    let [bytes, count, from, from_ref, size, needed] =
+    let [bytes, count, from, from_ref, end_ref, size, needed] =
         std::array::from_fn(|_| out.local(WasmType::I32));
     for (global, local, to) in [(runtime.sp, start, bytes), (runtime.ref_sp, first, count)] {
         out.global_get(global);
@@ -309,7 +346,7 @@ fn add_reverse(add: &mut Additions, runtime: &Runtime, references: bool) -> u32 
     out.end();
 
     // A copy of all frames above the stack, from whose end they are taken one by one.
-    end_of(&mut out, runtime.sp, bytes, from);
+    move_by(&mut out, |out| out.global_get(runtime.sp), Forth(bytes), from);
     out.get(from);
     out.i32(65_535);
     out.push(&Instruction::I32Add);
@@ -319,14 +356,16 @@ fn add_reverse(add: &mut Additions, runtime: &Runtime, references: bool) -> u32 
     grow_memory(&mut out, runtime, needed);
     let frames = runtime.frames;
     let copy_frames = Instruction::MemoryCopy { src_mem: frames, dst_mem: frames };
-    copy(&mut out, runtime.sp, (start, bytes), &copy_frames);
-    end_of(&mut out, runtime.ref_sp, count, from_ref);
+    copy(&mut out, |out| out.global_get(runtime.sp), (start, bytes), &copy_frames);
+    move_by(&mut out, |out| out.global_get(runtime.ref_sp), Forth(count), from_ref);
     if references {
         grow_tables(&mut out, runtime, from_ref);
         for (_, table) in shadow_tables(runtime) {
             let instruction = Instruction::TableCopy { src_table: table, dst_table: table };
-            copy(&mut out, runtime.ref_sp, (first, count), &instruction);
+            copy(&mut out, |out| out.global_get(runtime.ref_sp), (first, count), &instruction);
         }
+        out.get(from_ref);
+        out.set(end_ref);
     }
 
     let again = out.loop_();
@@ -335,62 +374,56 @@ fn add_reverse(add: &mut Additions, runtime: &Runtime, references: bool) -> u32 
         trailer_word(&mut out, runtime, word);
         out.set(to);
     }
-    back(&mut out, from, size);
-    move_down(&mut out, (start, from, size), &copy_frames);
-    forth(&mut out, start, size);
+    move_by(&mut out, |out| out.get(from), Back(size), from);
+    copy(&mut out, |out| out.get(start), (from, size), &copy_frames);
+    move_by(&mut out, |out| out.get(start), Forth(size), start);
     if references {
-        back(&mut out, from_ref, count);
+        move_by(&mut out, |out| out.get(from_ref), Back(count), from_ref);
         for (_, table) in shadow_tables(runtime) {
             let instruction = Instruction::TableCopy { src_table: table, dst_table: table };
-            move_down(&mut out, (first, from_ref, count), &instruction);
+            copy(&mut out, |out| out.get(first), (from_ref, count), &instruction);
         }
-        forth(&mut out, first, count);
+        move_by(&mut out, |out| out.get(first), Forth(count), first);
     }
     out.get(from);
     out.global_get(runtime.sp);
     out.push(&Instruction::I32Ne);
     out.br_if(again);
     out.end();
+    if references {
+        forget_references(&mut out, runtime, |out| out.global_get(runtime.ref_sp), end_ref);
+    }
     let ty = add.types.plain(&signature(&[WasmType::I32, WasmType::I32], &[]));
     add.function("tasklet.reverse".to_owned(), ty, out)
 }
 
-/// `to = global + length`
-fn end_of(out: &mut Code, global: u32, length: Local, to: Local) {
-    out.global_get(global);
+/// A length, and which way.
+enum Way {
+    Forth(Local),
+    Back(Local),
+}
+
+/// `to = from +- length`
+fn move_by(out: &mut Code, from: impl Fn(&mut Code), way: Way, to: Local) {
+    from(out);
+    let (length, instruction) = match way {
+        Forth(length) => (length, Instruction::I32Add),
+        Back(length) => (length, Instruction::I32Sub),
+    };
     out.get(length);
-    out.push(&Instruction::I32Add);
+    out.push(&instruction);
     out.set(to);
 }
 
-/// Copies `length` from `from` to the end of a stack.
-fn copy(out: &mut Code, stack: u32, (from, length): (Local, Local), copy: &Instruction<'_>) {
-    out.global_get(stack);
-    out.get(from);
-    out.get(length);
-    out.push(copy);
-}
-
 /// Copies `length` from `from` to `to`.
-fn move_down(out: &mut Code, (to, from, length): (Local, Local, Local), copy: &Instruction<'_>) {
-    out.get(to);
+fn copy(
+    out: &mut Code,
+    to: impl Fn(&mut Code),
+    (from, length): (Local, Local),
+    copy: &Instruction<'_>,
+) {
+    to(out);
     out.get(from);
     out.get(length);
     out.push(copy);
-}
-
-/// `at -= length`
-fn back(out: &mut Code, at: Local, length: Local) {
-    out.get(at);
-    out.get(length);
-    out.push(&Instruction::I32Sub);
-    out.set(at);
-}
-
-/// `at += length`
-fn forth(out: &mut Code, at: Local, length: Local) {
-    out.get(at);
-    out.get(length);
-    out.push(&Instruction::I32Add);
-    out.set(at);
 }
