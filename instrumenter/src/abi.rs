@@ -151,15 +151,30 @@ pub mod limits {
     /// Most catch clauses around an instruction: those of all `try_table`s that it is in.
     pub const HANDLERS_MAX: usize = 1 << 10;
     /// Most operands at block boundaries of a function, added up over its blocks.
-    pub const BOUNDARY_OPERANDS_MAX: usize = 1 << 24;
+    pub const BOUNDARY_OPERANDS_MAX: usize = 1 << 22;
+    /// The same of all functions, and their locals.
+    pub const MODULE_BOUNDARY_OPERANDS_MAX: u64 = 1 << 24;
+    /// Most calls and throws times the catch clauses around each, of a function.
+    pub const HANDLER_EDGES_MAX: usize = 1 << 19;
     /// Most 64-bit words for the live locals of a function: blocks times locals, by the bit.
-    pub const LIVENESS_WORDS_MAX: usize = 1 << 26;
+    pub const LIVENESS_WORDS_MAX: usize = 1 << 22;
+    /// Most words the analysis of live locals looks at, in all functions: edges between blocks times
+    /// locals, by the bit, as often as a block has to be looked at again.
+    pub const MODULE_LIVENESS_STEPS_MAX: u64 = 1 << 29;
     /// Most values in the frames of all resume points of a function.
     pub const FRAME_VALUES_MAX: usize = 1 << 19;
     /// Most values in the frames of all resume points of a module.
     pub const MODULE_FRAME_VALUES_MAX: usize = 1 << 22;
     /// Most entries of all dispatches of a function: resume points times the loops around them.
     pub const DISPATCH_TARGETS_MAX: usize = 1 << 21;
+    /// The same of all functions.
+    pub const MODULE_DISPATCH_TARGETS_MAX: u64 = 1 << 24;
+    /// Most bytes of all functions when they are rewritten: this ...
+    pub const GROWTH_BYTES: u64 = 1 << 25;
+    /// ... and so many times the module. Real programs become three or four times as large.
+    pub const GROWTH_FACTOR: u64 = 16;
+    /// Most bytes of a function when it is rewritten: wasmtime's limit.
+    pub const FUNCTION_BYTES_MAX: usize = 7_654_321;
     /// Most blocks a function has when it is rewritten. Emitting and compiling it can take time in
     /// the square of that.
     pub const NODES_MAX: usize = 1 << 17;

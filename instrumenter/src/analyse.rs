@@ -9,6 +9,7 @@ pub(crate) mod stack;
 pub(crate) mod tails;
 
 use crate::abi::limits;
+use crate::effort::Effort;
 use crate::error::{Error, ErrorKind};
 use crate::graph::Graph;
 
@@ -29,7 +30,7 @@ pub(crate) struct Analysis {
 ///
 /// # Errors
 /// When the sets of live locals would get too large.
-pub(crate) fn analyse(graph: &Graph, catches: bool) -> Result<Analysis, Error> {
+pub(crate) fn analyse(graph: &Graph, catches: bool, effort: &Effort) -> Result<Analysis, Error> {
     let words = (graph.locals as usize).div_ceil(64) * graph.blocks.len();
     if words > limits::LIVENESS_WORDS_MAX {
         let message = format!(
@@ -43,7 +44,8 @@ pub(crate) fn analyse(graph: &Graph, catches: bool) -> Result<Analysis, Error> {
     let (order, position) = order::reverse_postorder(&successors);
     let predecessors = order::predecessors(&successors, &order);
     let loops = loops::loops(graph, &order, &position, &predecessors);
-    let live = liveness::liveness(graph, &order, &predecessors, &successors);
+    let live = liveness::liveness(graph, &order, &predecessors, &successors, effort);
+    effort.check()?;
     let charges = charges::charges(graph, &order, &successors, catches, |block| {
         loops.headed_by(block).is_some()
     });

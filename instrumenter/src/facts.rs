@@ -12,7 +12,7 @@ use wasmparser::{
 use crate::abi::{self, limits};
 use crate::error::{Error, ErrorKind, Place};
 use crate::features;
-use crate::types::{Signature, TypeIndices, WasmType};
+use crate::types::{self, Signature, TypeIndices, WasmType};
 
 /// Facts about a module, in the original's index spaces.
 #[derive(Debug, Default)]
@@ -39,6 +39,8 @@ pub(crate) struct ModuleFacts {
     pub globals: Vec<Global>,
     /// Type index of every tag, and where it is imported from.
     pub tags: Vec<(u32, Option<Import>)>,
+    /// Whether a signature, a table or a global has a typed reference.
+    pub typed: bool,
     /// Exports: name, kind and index.
     pub exports: Vec<(String, ExportKind, u32)>,
     /// The start function.
@@ -99,6 +101,13 @@ impl ModuleFacts {
         &self.types[self.function_types[function as usize] as usize]
     }
 
+    fn has_typed_references(&self) -> bool {
+        let signatures = self.types.iter().flat_map(|ty| ty.params.iter().chain(&ty.results));
+        let tables = self.tables.iter().map(|table| &table.element);
+        let globals = self.globals.iter().map(|global| &global.ty);
+        signatures.chain(tables).chain(globals).any(|ty| types::is_typed(*ty))
+    }
+
     /// The type of a tag.
     pub fn tag_type(&self, tag: u32) -> &Signature {
         &self.types[self.tags[tag as usize].0 as usize]
@@ -146,6 +155,7 @@ pub(crate) fn gather(
             _ => {}
         }
     }
+    facts.typed = facts.has_typed_references();
     Ok((facts, bodies, refusal))
 }
 

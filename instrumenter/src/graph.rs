@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::metadata::Place;
-use crate::types::WasmType;
+use crate::types::{self, FUNCREF, WasmType};
 
 /// A variable: a local by index, or behind them an operand slot.
 pub(crate) type Var = u32;
@@ -43,6 +43,9 @@ pub(crate) struct Graph {
     pub made: Vec<u8>,
     /// Lists of exception handlers, the innermost first.
     pub handlers: Vec<Vec<Handler>>,
+    /// Whether the module or this function has typed references other than those that `ref.func`
+    /// makes.
+    pub typed: bool,
     /// Stack height of every slot, by `var - locals`.
     heights: Vec<u32>,
     slots: HashMap<(u32, WasmType), Var>,
@@ -169,6 +172,13 @@ impl Graph {
     /// The slot that has been made for an operand of type `ty` at stack height `height`.
     pub fn known_slot(&self, height: u32, ty: WasmType) -> Var {
         *self.slots.get(&(height, ty)).expect("every boundary operand got a slot when built")
+    }
+
+    /// The type of a local that holds values of type `ty`. What `ref.func` makes is of a typed reference,
+    /// but in a function that has no others nobody takes it for more than a `funcref`: so modules of
+    /// wasm 2.0, which has no typed references, stay without.
+    pub fn stored(&self, ty: WasmType) -> WasmType {
+        if self.typed || !types::is_typed(ty) { ty } else { FUNCREF }
     }
 
     /// Where a variable is in the original function.

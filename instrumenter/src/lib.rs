@@ -16,6 +16,7 @@
 pub mod abi;
 mod analyse;
 mod describe;
+mod effort;
 mod emit;
 mod error;
 mod facts;
@@ -54,7 +55,8 @@ pub struct Instrumented {
 /// # Errors
 /// See [`ErrorKind`]; where a part of the module is at fault, the error says which.
 pub fn instrument(wasm: &[u8], _options: &Options) -> Result<Instrumented, Error> {
-    let (mut facts, bodies) = read(wasm)?;
+    let effort = effort::Effort::new(wasm.len());
+    let (mut facts, bodies) = read(wasm, &effort)?;
     // One that only throws counts too: the host may catch what comes out of a callback.
     facts.catches = bodies.iter().any(|body| {
         let throws = |block: &graph::Block| matches!(block.end, graph::End::Throw { .. });
@@ -63,7 +65,7 @@ pub fn instrument(wasm: &[u8], _options: &Options) -> Result<Instrumented, Error
     let references = bodies.iter().flat_map(|body| body.references.iter().copied()).collect();
     let mut metadata = describe::describe(wasm, &facts, references);
     let can_pause = can_pause(&facts, &bodies, &metadata);
-    let rewritten = rewrite::rewrite(wasm, &facts, bodies, &can_pause, &mut metadata)?;
+    let rewritten = rewrite::rewrite(wasm, (&facts, &effort), bodies, &can_pause, &mut metadata)?;
     let wasm = emit::emit(wasm, &facts, rewritten, &metadata)?;
     Ok(Instrumented { wasm, metadata })
 }
@@ -73,16 +75,19 @@ pub fn instrument(wasm: &[u8], _options: &Options) -> Result<Instrumented, Error
 /// # Errors
 /// As [`instrument`], but for the limits that only show when the code is rewritten.
 pub fn check(wasm: &[u8]) -> Result<(), Error> {
-    read(wasm).map(|_| ())
+    read(wasm, &effort::Effort::new(wasm.len())).map(|_| ())
 }
 
 /// Validates a module and reads it.
-fn read(wasm: &[u8]) -> Result<(facts::ModuleFacts, Vec<graph::build::Body>), Error> {
+fn read(
+    wasm: &[u8],
+    effort: &effort::Effort,
+) -> Result<(facts::ModuleFacts, Vec<graph::build::Body>), Error> {
     let (facts, bodies, refusal) = facts::gather(wasm)?;
     let complete = refusal.is_none();
     let built = parallel::map(bodies, Default::default, |allocations, _, body| {
         if complete {
-            graph::build::build(&facts, body, allocations).map(Some)
+            graph::build::build((&facts, effort), body, allocations).map(Some)
         } else {
             graph::build::validate(body, allocations).map(|()| None)
         }
@@ -96,6 +101,7 @@ fn read(wasm: &[u8]) -> Result<(facts::ModuleFacts, Vec<graph::build::Body>), Er
     if let Some(refusal) = refusal {
         return Err(refusal);
     }
+    effort.check()?;
     let mut bodies = Vec::with_capacity(valid.len());
     for (function, body) in (facts.imported_functions..).zip(valid) {
         if let Some(body) = body {

@@ -28,6 +28,7 @@ use std::collections::HashMap;
 use crate::abi::limits;
 use crate::analyse::Analysis;
 use crate::analyse::callgraph::CanPause;
+use crate::analyse::liveness;
 use crate::analyse::order::NONE;
 use crate::analyse::tails;
 use crate::error::{Error, ErrorKind};
@@ -57,6 +58,8 @@ pub(crate) struct Plan {
     pub clamps: Vec<bool>,
     /// Values in the frames of all points.
     pub values: usize,
+    /// Entries of all dispatches, and loops around all points.
+    pub targets: usize,
 }
 
 /// A node of the flow.
@@ -162,10 +165,12 @@ pub(crate) fn plan(
             tail_calls: vec![false; count],
             clamps: vec![false; count],
             values: 0,
+            targets: 0,
         },
         tree: Tree::default(),
         live: Vec::new(),
         rethrows: HashMap::new(),
+        caught: HashMap::new(),
         point_of: vec![NONE; count],
         bodies: vec![NONE; count],
         values: 0,
@@ -189,7 +194,7 @@ pub(crate) fn plan(
     if planner.plan.nodes.len() > limits::NODES_MAX {
         return Err(too_many("blocks", limits::NODES_MAX));
     }
-    planner.plan.values = planner.values;
+    (planner.plan.values, planner.plan.targets) = (planner.values, planner.targets);
     Ok(planner.plan)
 }
 
@@ -207,6 +212,7 @@ struct Planner<'a> {
     live: Vec<Vec<(u32, Var)>>,
     tree: Tree,
     rethrows: HashMap<HandlersId, NodeId>,
+    caught: HashMap<HandlersId, Caught>,
     /// The point of the call that ends a block.
     point_of: Vec<u32>,
     bodies: Vec<NodeId>,
@@ -214,6 +220,14 @@ struct Planner<'a> {
     values: usize,
     /// Entries of all dispatches so far, and loops around all points.
     targets: usize,
+}
+
+/// Where exceptions are caught: the loops around the innermost handler, and the locals that are live
+/// at any of them.
+#[derive(Default)]
+struct Caught {
+    loops: Vec<u32>,
+    live: Vec<Var>,
 }
 
 impl Planner<'_> {
@@ -257,22 +271,38 @@ impl Planner<'_> {
     /// The loops around where a call goes on, by returning or by throwing, and what is live there.
     /// Such places may have left some of the call's loops, but they are nested: those of the
     /// innermost count.
-    fn continuations(&self, call: Call, next: BlockId, below: usize) -> (Vec<u32>, Vec<Var>) {
+    fn continuations(&mut self, call: Call, next: BlockId, below: usize) -> (Vec<u32>, Vec<Var>) {
         let mut loops = self.analysis.loops.around(next);
         let mut live = self.live_at(next, below);
-        let handlers = &self.graph.handlers[call.handlers as usize];
-        for handler in handlers {
-            let around = self.analysis.loops.around(handler.block);
-            if around.len() > loops.len() {
-                loops = around;
+        if call.handlers != NO_HANDLERS {
+            let caught = self.caught(call.handlers);
+            if caught.loops.len() > loops.len() {
+                loops.clone_from(&caught.loops);
             }
-            live.extend(self.analysis.live.live_in(handler.block));
-        }
-        if !handlers.is_empty() {
+            live.extend(&caught.live);
             live.sort_unstable();
             live.dedup();
         }
         (loops, live)
+    }
+
+    /// The same of handlers alone. Many calls share theirs.
+    fn caught(&mut self, handlers: HandlersId) -> &Caught {
+        let (analysis, list) = (self.analysis, &self.graph.handlers[handlers as usize]);
+        self.caught.entry(handlers).or_insert_with(|| {
+            let mut caught = Caught::default();
+            let mut live = vec![0u64; (self.graph.locals as usize).div_ceil(64)];
+            for handler in list {
+                let around = analysis.loops.around(handler.block);
+                if around.len() > caught.loops.len() {
+                    caught.loops = around;
+                }
+                let words = live.iter_mut().zip(analysis.live.words(handler.block));
+                words.for_each(|(all, own)| *all |= own);
+            }
+            caught.live = liveness::locals(&live).collect();
+            caught
+        })
     }
 
     /// The live variables on entry to a block, of the operands only those below `height`.
@@ -403,9 +433,13 @@ impl Planner<'_> {
         let dispatch = self.dispatch(&all, 0, again);
         let cold = self.node(Node::Rewind { dispatch, pause: pauses[0] });
         self.plan.nodes[0] = Node::Check { charge, ok: self.bodies[0], cold };
+        let mut inside = vec![Vec::new(); self.analysis.loops.loops.len()];
+        for (number, point) in (0..).zip(&self.plan.points) {
+            point.loops.iter().for_each(|around| inside[*around as usize].push(number));
+        }
         for (point, pause) in pauses.into_iter().enumerate() {
             if self.plan.points[point].kind == PointKind::Loop {
-                self.loop_cold_path(point, pause, again);
+                self.loop_cold_path(point, &inside, pause, again);
             }
         }
     }
@@ -457,18 +491,16 @@ impl Planner<'_> {
         next
     }
 
-    /// The cold path of the loop header at `point`.
-    fn loop_cold_path(&mut self, point: usize, pause: NodeId, again: NodeId) {
+    /// The cold path of the loop header at `point`; `inside` are the points in each loop.
+    fn loop_cold_path(&mut self, point: usize, inside: &[Vec<u32>], pause: NodeId, again: NodeId) {
         let header = self.plan.points[point].block;
         let this = self.analysis.loops.innermost[header as usize];
         let depth = self.plan.points[point].loops.len();
-        let inside: Vec<u32> = (0..self.plan.points.len() as u32)
-            .filter(|other| self.plan.points[*other as usize].loops.get(depth) == Some(&this))
-            .collect();
+        let inside = &inside[this as usize];
         let cold = if inside.is_empty() {
             pause
         } else {
-            let dispatch = self.dispatch(&inside, depth + 1, again);
+            let dispatch = self.dispatch(inside, depth + 1, again);
             self.node(Node::Rewind { dispatch, pause })
         };
         let check = self.plan.entries[header as usize];

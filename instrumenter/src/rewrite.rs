@@ -12,13 +12,15 @@ mod function;
 mod runtime;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasm_encoder::{ExportKind, Instruction};
 
 use crate::abi;
 use crate::analyse::callgraph::CanPause;
 use crate::analyse::{analyse, stack};
-use crate::error::Error;
+use crate::effort::Effort;
+use crate::error::{Error, ErrorKind};
 use crate::facts::ModuleFacts;
 use crate::graph::build;
 use crate::metadata::{FunctionInfo, Metadata, Point, PointKind};
@@ -53,7 +55,7 @@ pub(crate) struct Rewritten {
 /// When a function exceeds a limit.
 pub(crate) fn rewrite(
     wasm: &[u8],
-    facts: &ModuleFacts,
+    (facts, effort): (&ModuleFacts, &Effort),
     bodies: Vec<build::Body>,
     can_pause: &CanPause,
     metadata: &mut Metadata,
@@ -73,6 +75,7 @@ pub(crate) fn rewrite(
     let shared = Shared { wasm, facts, runtime, wrappers, dropped, payloads };
     let mut work = Work {
         facts,
+        effort,
         can_pause,
         metadata,
         shared: &shared,
@@ -80,7 +83,7 @@ pub(crate) fn rewrite(
         stack: Vec::with_capacity(bodies.len()),
         values: 0,
     };
-    work.import_wrappers(&mut add);
+    work.import_wrappers(&mut add)?;
     let mut rewritten = Vec::with_capacity(bodies.len());
     let mut bodies = bodies.into_iter();
     loop {
@@ -100,7 +103,7 @@ pub(crate) fn rewrite(
         &metadata.referenced_functions,
     );
     (metadata.stack_bytes_per_step, metadata.stack_bytes_fixed) = (demand.per_step, demand.fixed);
-    let exported = wrap_exports(facts, &shared, &mut add);
+    let exported = wrap_exports((facts, effort), &shared, &mut add)?;
     let references = metadata.points.iter().any(|point| point.references() > 0);
     runtime::add_driver(&mut add, facts, (&runtime, areas), &resumables, references);
     add_droppers(facts, &mut add, dropped);
@@ -134,6 +137,7 @@ fn payloads(facts: &ModuleFacts, add: &mut Additions) -> Vec<[wasm_encoder::Bloc
 
 struct Work<'a> {
     facts: &'a ModuleFacts,
+    effort: &'a Effort,
     can_pause: &'a CanPause,
     metadata: &'a mut Metadata,
     shared: &'a Shared<'a>,
@@ -169,7 +173,7 @@ impl Work<'_> {
     }
 
     /// Adds the wrappers of imported functions.
-    fn import_wrappers(&mut self, add: &mut Additions) {
+    fn import_wrappers(&mut self, add: &mut Additions) -> Result<(), Error> {
         for function in 0..self.facts.imported_functions {
             let identity = self.identity(function, true);
             let (fields, frame_bytes) =
@@ -184,23 +188,36 @@ impl Work<'_> {
                 fields,
             });
             self.add_info(function, identity, 0);
+            self.effort.code(add.last_bytes());
+            self.effort.check()?;
         }
+        Ok(())
     }
 
     /// Plans and rewrites the functions from index `first` on. How the points are numbered depends
     /// on all functions before, so this is done between the two.
     fn batch(&mut self, first: u32, bodies: Vec<build::Body>) -> Result<Vec<Body>, Error> {
         let (facts, can_pause, shared) = (self.facts, self.can_pause, self.shared);
+        let effort = self.effort;
+        // The first function that fails is the one that is told of: those behind it need no work.
+        let failed = AtomicUsize::new(usize::MAX);
         let planned = parallel::map(
             bodies,
             || (),
             |(), at, body| {
+                if failed.load(Ordering::Relaxed) < at {
+                    return Err(Error::new(ErrorKind::Internal, "a function before it failed"));
+                }
                 let function = first + at as u32;
-                plan(facts, can_pause, function, &body)
+                plan((facts, effort), can_pause, function, &body)
                     .map(|(plan, stack)| (body, plan, stack))
-                    .map_err(|e| facts.locate(e, function))
+                    .map_err(|e| {
+                        failed.fetch_min(at, Ordering::Relaxed);
+                        facts.locate(e, function)
+                    })
             },
         )?;
+        effort.check()?;
         let mut numbered = Vec::with_capacity(planned.len());
         for (function, planned) in (first..).zip(planned) {
             let (body, plan, stack) = planned?;
@@ -216,11 +233,23 @@ impl Work<'_> {
             self.add_info(function, identity, body.code_offset);
             numbered.push((body, plan, identity));
         }
-        parallel::map(
+        let rewritten = parallel::map(
             numbered,
             || (),
-            |(), _, (body, plan, identity)| function::rewrite(shared, &body.graph, &plan, identity),
-        )
+            |(), at, (body, plan, identity)| {
+                effort.check()?;
+                let body = function::rewrite(shared, &body.graph, &plan, identity);
+                effort.code(body.bytes.len());
+                if body.bytes.len() > abi::limits::FUNCTION_BYTES_MAX {
+                    let limit = abi::limits::FUNCTION_BYTES_MAX;
+                    let error = plan::too_many("bytes when it is rewritten", limit);
+                    return Err(facts.locate(error, first + at as u32));
+                }
+                Ok(body)
+            },
+        )?;
+        effort.check()?;
+        rewritten.into_iter().collect()
     }
 
     fn add_points(&mut self, function: u32, body: &build::Body, plan: &Plan) {
@@ -239,24 +268,27 @@ impl Work<'_> {
 }
 
 fn plan(
-    facts: &ModuleFacts,
+    (facts, effort): (&ModuleFacts, &Effort),
     can_pause: &CanPause,
     function: u32,
     body: &build::Body,
 ) -> Result<(Plan, stack::Summary), Error> {
-    let analysis = analyse(&body.graph, facts.catches)?;
+    // Nothing is begun that will not be used.
+    effort.check()?;
+    let analysis = analyse(&body.graph, facts.catches, effort)?;
     let stack = stack::summarise(&body.graph, &analysis, &facts.types);
     let module = (can_pause, facts);
     let plan = plan::plan(&body.graph, &analysis, module, function, body.code_offset)?;
+    effort.targets(plan.targets);
     Ok((plan, stack))
 }
 
 /// Makes a wrapper for every exported function.
 fn wrap_exports(
-    facts: &ModuleFacts,
+    (facts, effort): (&ModuleFacts, &Effort),
     shared: &Shared<'_>,
     add: &mut Additions,
-) -> HashMap<u32, u32> {
+) -> Result<HashMap<u32, u32>, Error> {
     let mut wrappers = HashMap::new();
     for (name, kind, function) in &facts.exports {
         if *kind == ExportKind::Func && !wrappers.contains_key(function) {
@@ -264,9 +296,11 @@ fn wrap_exports(
             let callee = shared.callee(*function);
             let wrapper = runtime::export_wrapper(add, &shared.runtime, signature, callee, name);
             wrappers.insert(*function, wrapper);
+            effort.code(add.last_bytes());
+            effort.check()?;
         }
     }
-    wrappers
+    Ok(wrappers)
 }
 
 /// Adds the functions that drop segments again.

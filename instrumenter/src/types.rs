@@ -65,6 +65,14 @@ pub(crate) fn kind(ty: WasmType) -> ValType {
     }
 }
 
+/// Whether it is a reference to functions of one type.
+pub(crate) fn is_typed(ty: WasmType) -> bool {
+    matches!(
+        ty,
+        WasmType::Ref(RefType { heap_type: HeapType::Concrete(_) | HeapType::Exact(_), .. })
+    )
+}
+
 /// Whether a reference must be cast when it comes out of the shadow table of its kind.
 pub(crate) fn needs_cast(ty: RefType) -> bool {
     use AbstractHeapType::{Exn, Extern, Func};

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use tasklet_instrumenter::{Options, abi, instrument};
 use tasklet_tests::parallel::for_all;
 use tasklet_tests::{examples, generate};
-use wasmparser::{Operator, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 const SEEDS: u64 = 1_000;
 
@@ -20,30 +20,17 @@ const LATE: [WasmFeatures; 7] = [
 ];
 
 /// What the output may need: multi-memory, for the memory of frames, and of the late features those
-/// that the original needs. A `ref.func` is of a typed reference to begin with, whatever it becomes:
-/// where one is alive at a resume point, its local is of that type (function references), and what
-/// comes back out of the table of references is cast to it (`ref.cast`, of garbage collection).
+/// that the original needs. If it has typed references, what comes back out of the table of
+/// references is cast to them (`ref.cast`, of garbage collection).
 fn features(wasm: &[u8]) -> WasmFeatures {
     let least = WasmFeatures::WASM2 | WasmFeatures::EXTENDED_CONST | WasmFeatures::MULTI_MEMORY;
     let all = LATE.into_iter().fold(least, |all, one| all | one);
     let needs = |one: &WasmFeatures| !is_valid(wasm, all - *one);
     let mut features = LATE.into_iter().filter(needs).fold(least, |all, one| all | one);
-    let typed = WasmFeatures::FUNCTION_REFERENCES | WasmFeatures::GC;
-    if needs(&WasmFeatures::FUNCTION_REFERENCES) || takes_functions(wasm) {
-        features |= typed;
+    if needs(&WasmFeatures::FUNCTION_REFERENCES) {
+        features |= WasmFeatures::GC;
     }
     features
-}
-
-/// Whether there is a `ref.func` in its code.
-fn takes_functions(wasm: &[u8]) -> bool {
-    let is_one = |operator| matches!(operator, Ok(Operator::RefFunc { .. }));
-    Parser::new(0).parse_all(wasm).any(|payload| match payload {
-        Ok(Payload::CodeSectionEntry(body)) => {
-            body.get_operators_reader().is_ok_and(|reader| reader.into_iter().any(is_one))
-        }
-        _ => false,
-    })
 }
 
 fn is_valid(wasm: &[u8], features: WasmFeatures) -> bool {
@@ -83,6 +70,31 @@ fn exports(wasm: &[u8]) -> anyhow::Result<Vec<String>> {
 #[test]
 fn examples_stay_valid() {
     for_all(&examples::programs(), |(path, _)| path.display().to_string(), |(_, w)| check(w));
+}
+
+/// What a `ref.func` makes is of a typed reference, which wasm 2.0 has not.
+#[test]
+fn references_to_functions_that_are_alive_need_no_more_than_wasm_2() {
+    let wasm = wat::parse_str(
+        r#"(module (type $t (func (param funcref))) (table 3 funcref) (elem declare func $f $g)
+          (global $kept (mut funcref) (ref.null func))
+          (func $f (type $t) (loop $again (br_if $again (i32.const 0))))
+          (func $g (export "g") (result funcref)
+            ref.func $f ref.func $g
+            (call $f (ref.func $f))
+            (call_indirect (type $t) (i32.const 0))
+            (table.set (i32.const 1) (ref.func $f))
+            (block $b (param funcref) (result funcref) (br_if $b (i32.const 1)))
+            (global.set $kept)
+            (if (result funcref) (i32.const 1) (then (ref.func $f)) (else (ref.null func)))
+            (call $f (ref.null func))))"#,
+    );
+    let wasm = wasm.expect("it is written right");
+    assert!(is_valid(&wasm, WasmFeatures::WASM2));
+    check(&wasm).unwrap();
+    let made = instrument(&wasm, &Options::default()).unwrap();
+    let needed = WasmFeatures::WASM2 | WasmFeatures::MULTI_MEMORY;
+    assert!(is_valid(&made.wasm, needed));
 }
 
 #[test]

@@ -2,7 +2,11 @@
 //!
 //! Operand slots are not tracked: a block's incoming operand stack is live by definition.
 
+use crate::effort::Effort;
 use crate::graph::{Graph, Op};
+
+/// Words that are looked at between two looks at the sum of all functions.
+const EFFORT_STEP: usize = 1 << 16;
 
 /// A set of locals for every block.
 #[derive(Debug)]
@@ -25,19 +29,23 @@ impl Liveness {
 
     /// The locals live on entry to `block`, in ascending order.
     pub fn live_in(&self, block: u32) -> impl Iterator<Item = u32> + '_ {
-        let start = block as usize * self.words;
-        self.live_in[start..start + self.words].iter().enumerate().flat_map(|(at, word)| {
-            let mut word = *word;
-            std::iter::from_fn(move || {
-                if word == 0 {
-                    return None;
-                }
-                let bit = word.trailing_zeros();
-                word &= word - 1;
-                Some(at as u32 * 64 + bit)
-            })
-        })
+        locals(self.words(block))
     }
+}
+
+/// The locals in a set, in ascending order.
+pub(crate) fn locals(words: &[u64]) -> impl Iterator<Item = u32> + '_ {
+    words.iter().enumerate().flat_map(|(at, word)| {
+        let mut word = *word;
+        std::iter::from_fn(move || {
+            if word == 0 {
+                return None;
+            }
+            let bit = word.trailing_zeros();
+            word &= word - 1;
+            Some(at as u32 * 64 + bit)
+        })
+    })
 }
 
 /// Computes liveness by iterating backwards until nothing changes.
@@ -46,6 +54,7 @@ pub(crate) fn liveness(
     order: &[u32],
     predecessors: &[Vec<u32>],
     successors: &[Vec<u32>],
+    effort: &Effort,
 ) -> Liveness {
     let words = (graph.locals as usize).div_ceil(64);
     let size = words * graph.blocks.len();
@@ -71,8 +80,14 @@ pub(crate) fn liveness(
     let mut queued = vec![false; graph.blocks.len()];
     let mut work: Vec<u32> = order.to_vec();
     work.iter().for_each(|block| queued[*block as usize] = true);
+    let mut spent = 0;
     while let Some(block) = work.pop() {
         queued[block as usize] = false;
+        spent += words * (successors[block as usize].len() + 1);
+        if spent > EFFORT_STEP && !effort.liveness(std::mem::take(&mut spent)) {
+            // The module is given up.
+            return live;
+        }
         let start = block as usize * words;
         let mut changed = false;
         for word in 0..words {
@@ -92,5 +107,6 @@ pub(crate) fn liveness(
             }
         }
     }
+    effort.liveness(spent);
     live
 }

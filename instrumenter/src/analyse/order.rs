@@ -49,40 +49,68 @@ pub(crate) fn predecessors(successors: &[Vec<u32>], order: &[u32]) -> Vec<Vec<u3
 
 /// The immediate dominator of every reachable node; node 0 is its own.
 ///
-/// Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm". The graphs here are reducible:
-/// the source of a back edge is dominated by its target, so back edges say nothing and one pass
-/// over the others in reverse postorder is enough. Late predecessors are looked at first: the
-/// others are then mostly found near the dominator that they agree on.
+/// The graphs here are reducible: the source of a back edge is dominated by its target, so back edges
+/// say nothing and one pass over the others in reverse postorder is enough (Cooper, Harvey and
+/// Kennedy, "A Simple, Fast Dominance Algorithm"). What several predecessors agree on is found by
+/// jumps, since the way up can be as long as the function.
 pub(crate) fn immediate_dominators(
     order: &[u32],
     position: &[u32],
     predecessors: &[Vec<u32>],
 ) -> Vec<u32> {
-    let mut dominators = vec![NONE; predecessors.len()];
-    dominators[0] = 0;
+    let mut tree = Tree::new(predecessors.len());
     for &node in order.iter().skip(1) {
         let forward = predecessors[node as usize]
             .iter()
-            .rev()
             .filter(|from| position[**from as usize] < position[node as usize]);
-        dominators[node as usize] = forward
-            .copied()
-            .reduce(|a, b| intersect(&dominators, position, a, b))
-            .expect("a reachable node has a predecessor before it");
+        let dominator = forward.copied().reduce(|a, b| tree.common(a, b));
+        tree.add(node, dominator.expect("a reachable node has a predecessor before it"));
     }
-    dominators
+    tree.parents
 }
 
-fn intersect(dominators: &[u32], position: &[u32], mut a: u32, mut b: u32) -> u32 {
-    while a != b {
-        while position[a as usize] > position[b as usize] {
-            a = dominators[a as usize];
-        }
-        while position[b as usize] > position[a as usize] {
-            b = dominators[b as usize];
-        }
+/// A tree that grows, with a way from every node to the root in a logarithm of steps: Myers, "An
+/// Applicative Random-Access Stack". Node 0 is the root, and its own parent.
+struct Tree {
+    parents: Vec<u32>,
+    depths: Vec<u32>,
+    /// A node further up, for nodes of one depth at one depth.
+    jumps: Vec<u32>,
+}
+
+impl Tree {
+    fn new(count: usize) -> Tree {
+        let mut parents = vec![NONE; count];
+        parents[0] = 0;
+        Tree { parents, depths: vec![0; count], jumps: vec![0; count] }
     }
-    a
+
+    fn add(&mut self, node: u32, parent: u32) {
+        let depth = |node: u32| self.depths[node as usize];
+        let first = self.jumps[parent as usize];
+        let second = self.jumps[first as usize];
+        // Two jumps of one length become one of twice that and this step.
+        let equal = depth(parent) - depth(first) == depth(first) - depth(second);
+        self.jumps[node as usize] = if equal { second } else { parent };
+        self.depths[node as usize] = depth(parent) + 1;
+        self.parents[node as usize] = parent;
+    }
+
+    /// The lowest node above or equal to both.
+    fn common(&self, a: u32, b: u32) -> u32 {
+        let depth = |node: u32| self.depths[node as usize];
+        let (mut a, mut b) = if depth(a) < depth(b) { (b, a) } else { (a, b) };
+        while depth(a) > depth(b) {
+            let jump = self.jumps[a as usize];
+            a = if depth(jump) < depth(b) { self.parents[a as usize] } else { jump };
+        }
+        while a != b {
+            let by_jump = self.jumps[a as usize] != self.jumps[b as usize];
+            let up = if by_jump { &self.jumps } else { &self.parents };
+            (a, b) = (up[a as usize], up[b as usize]);
+        }
+        a
+    }
 }
 
 /// The strongly connected components, named by one of their nodes: the nodes of each together,

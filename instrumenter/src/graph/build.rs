@@ -9,10 +9,11 @@ use wasmparser::{
 
 use super::{Block, BlockId, Call, Callee, End, Graph, HandlersId, NO_HANDLERS, Op};
 use crate::abi::limits;
+use crate::effort::Effort;
 use crate::error::{Error, ErrorKind, Place};
 use crate::facts::{self, ModuleFacts};
 use crate::features;
-use crate::types::{Signature, WasmType};
+use crate::types::{self, Signature, WasmType};
 use control::Frame;
 
 /// Locals the rewriting adds to those of the graph: the fuel and temporaries.
@@ -20,9 +21,6 @@ const OWN_LOCALS: usize = 16;
 /// A bulk operation with a constant length up to this is priced statically. It takes eight bytes of
 /// code, so that this bounds what a path can cost for its length: see `abi::DEBT_FLOOR`.
 const STATIC_BULK_MAX: u64 = 256;
-
-/// What a handler of a call counts as, in operands at block boundaries.
-const HANDLER_COST: usize = 32;
 
 /// What is known of a function body.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ pub(crate) struct Body {
 /// The outer error is an invalid body. The inner one is a feature that is refused or a limit that
 /// is exceeded: it only counts once the whole module is known to be valid.
 pub(crate) fn build(
-    facts: &ModuleFacts,
+    (facts, effort): (&ModuleFacts, &Effort),
     (to_validate, body): facts::ToValidate<'_>,
     allocations: &mut FuncValidatorAllocations,
 ) -> Result<Result<Body, Error>, Error> {
@@ -50,7 +48,7 @@ pub(crate) fn build(
     func.read_locals(&mut reader).map_err(facts::invalid)?;
     reader.set_features(*func.features());
     let code_offset = reader.original_position() as u32;
-    let mut builder = Builder::new(facts, signature);
+    let mut builder = Builder::new((facts, effort), signature);
     builder.locals(&func, body.range().start);
     let mut operators = wasmparser::OperatorsReader::new(reader);
     while !operators.eof() {
@@ -94,6 +92,7 @@ pub(crate) fn validate(
 
 struct Builder<'a> {
     facts: &'a ModuleFacts,
+    effort: &'a Effort,
     graph: Graph,
     references: Vec<u32>,
     /// The control instructions around the current one, the function first.
@@ -108,19 +107,23 @@ struct Builder<'a> {
     constant: (u32, u64),
     /// Operands at block boundaries so far.
     operands: usize,
+    /// Calls and throws times the catch clauses around them.
+    edges: usize,
     fault: Option<Error>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(facts: &'a ModuleFacts, signature: &Signature) -> Builder<'a> {
+    fn new((facts, effort): (&'a ModuleFacts, &'a Effort), signature: &Signature) -> Builder<'a> {
         let graph = Graph {
             params: signature.params.len() as u32,
             results: signature.results.clone(),
             handlers: vec![Vec::new()],
+            typed: facts.typed,
             ..Graph::default()
         };
         let mut builder = Builder {
             facts,
+            effort,
             graph,
             references: Vec::new(),
             frames: Vec::new(),
@@ -129,6 +132,7 @@ impl<'a> Builder<'a> {
             at: (0, 0),
             constant: (u32::MAX, 0),
             operands: 0,
+            edges: 0,
             fault: None,
         };
         let entry = builder.block(Vec::new());
@@ -140,14 +144,22 @@ impl<'a> Builder<'a> {
     }
 
     fn locals(&mut self, func: &FuncValidator<ValidatorResources>, start: usize) {
-        for index in 0..func.len_locals() {
+        let count = func.len_locals();
+        self.graph.locals = count;
+        // What is not to be kept is not made: a declaration of 50,000 takes five bytes.
+        if !self.effort.operands(count as usize + self.graph.results.len()) {
+            return self.limit("locals", limits::LOCALS_MAX);
+        }
+        for index in 0..count {
             let Some(ty) = func.get_local_type(index) else { continue };
             match self.value_type(ty) {
-                Ok(ty) => self.graph.vars.push(ty),
+                Ok(ty) => {
+                    self.graph.typed |= types::is_typed(ty);
+                    self.graph.vars.push(ty);
+                }
                 Err(e) => return self.fail(e.at(offset(start as u32))),
             }
         }
-        self.graph.locals = self.graph.vars.len() as u32;
     }
 
     fn value_type(&self, ty: wasmparser::ValType) -> Result<WasmType, Error> {
@@ -170,8 +182,16 @@ impl<'a> Builder<'a> {
     /// memory in the product of the two.
     fn count_operands(&mut self, count: usize) {
         self.operands += count;
-        if self.operands > limits::BOUNDARY_OPERANDS_MAX {
+        if self.operands > limits::BOUNDARY_OPERANDS_MAX || !self.effort.operands(count) {
             self.limit("operands at block boundaries", limits::BOUNDARY_OPERANDS_MAX);
+        }
+    }
+
+    /// Counts the handlers of a call or a throw: each is an edge of its own, and code of its own.
+    fn count_handlers(&mut self) {
+        self.edges += self.graph.handlers[self.handlers as usize].len();
+        if self.edges > limits::HANDLER_EDGES_MAX {
+            self.limit("calls times catch clauses around them", limits::HANDLER_EDGES_MAX);
         }
     }
 
@@ -317,7 +337,11 @@ impl<'a> Builder<'a> {
         for depth in (0..pushes as usize).rev() {
             let Some(Some(ty)) = func.get_operand_type(depth) else { continue };
             match self.value_type(ty) {
-                Ok(ty) => self.push(&[ty]),
+                Ok(ty) => {
+                    let made = matches!(op, Operator::RefFunc { .. });
+                    self.graph.typed |= !made && types::is_typed(ty);
+                    self.push(&[ty]);
+                }
                 Err(e) => return self.fail(e.at(offset(self.at.0))),
             }
         }
@@ -373,6 +397,7 @@ impl<'a> Builder<'a> {
             }
             _ => return false,
         };
+        self.graph.typed |= callee == Callee::Reference;
         let ty = self.facts.canonical[ty as usize];
         let offset = self.at.0;
         self.pop(pops);
@@ -380,8 +405,7 @@ impl<'a> Builder<'a> {
             self.finish(End::TailCall(Call { callee, offset, ty, handlers: NO_HANDLERS }));
             return true;
         }
-        // Each is an edge of its own, and code of its own.
-        self.count_operands(HANDLER_COST * self.graph.handlers[self.handlers as usize].len());
+        self.count_handlers();
         let Some((_, below)) = &self.current else { return true };
         let mut stack = below.clone();
         stack.extend_from_slice(&self.facts.types[ty as usize].results);
@@ -410,7 +434,7 @@ impl<'a> Builder<'a> {
                 self.graph.slot(height, *ty);
             }
         }
-        self.count_operands(HANDLER_COST * self.graph.handlers[self.handlers as usize].len());
+        self.count_handlers();
         self.pop(pops);
         let (start, end) = self.at;
         self.finish(End::Throw { start, end, operands, handlers: self.handlers });
@@ -421,7 +445,10 @@ impl<'a> Builder<'a> {
         match ty {
             BlockType::Empty => (0, Vec::new()),
             BlockType::Type(ty) => match self.value_type(ty) {
-                Ok(ty) => (0, vec![ty]),
+                Ok(ty) => {
+                    self.graph.typed |= types::is_typed(ty);
+                    (0, vec![ty])
+                }
                 Err(e) => {
                     self.fail(e.at(offset(self.at.0)));
                     (0, Vec::new())

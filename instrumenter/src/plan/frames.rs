@@ -165,11 +165,13 @@ const UNIT: u32 = 4;
 
 /// The first of the lowest `units` units that are free, a multiple of `units`, which is a power of two.
 fn free(taken: &[u64], units: u32) -> u32 {
-    let pattern = (1u64 << units) - 1;
-    for (at, word) in taken.iter().enumerate() {
-        let found = (0..64 / units).find(|place| word & (pattern << (place * units)) == 0);
-        if let Some(place) = found {
-            return at as u32 * 64 + place * units;
+    let first_of_each = u64::MAX / ((1 << units) - 1);
+    for (at, word) in (0..).zip(taken) {
+        let mut free = !word;
+        (1..units).for_each(|by| free &= !word >> by);
+        free &= first_of_each;
+        if free != 0 {
+            return at * 64 + free.trailing_zeros();
         }
     }
     taken.len() as u32 * 64

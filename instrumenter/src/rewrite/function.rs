@@ -110,7 +110,7 @@ pub(crate) fn rewrite(shared: &Shared<'_>, graph: &Graph, plan: &Plan, identity:
 impl<'a> Rewriter<'a> {
     fn var(&mut self, var: Var) -> Local {
         let out = &mut self.out;
-        let ty = self.graph.vars[var as usize];
+        let ty = self.graph.stored(self.graph.vars[var as usize]);
         *self.vars[var as usize].get_or_insert_with(|| out.local(ty))
     }
 

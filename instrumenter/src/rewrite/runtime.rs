@@ -104,6 +104,11 @@ impl Additions {
         self.first.function + self.functions.len() as u32 - 1
     }
 
+    /// Bytes of the function added last.
+    pub fn last_bytes(&self) -> usize {
+        self.functions.last().map_or(0, |function| function.body.bytes.len())
+    }
+
     fn table(&mut self, table: AddedTable) -> u32 {
         self.tables.push(table);
         self.first.table + self.tables.len() as u32 - 1

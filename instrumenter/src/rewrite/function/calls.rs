@@ -109,9 +109,10 @@ impl Rewriter<'_> {
         let mut count: HashMap<WasmType, u32> = HashMap::new();
         let mut held = Vec::with_capacity(operands.len());
         for ty in operands {
-            let number = count.entry(*ty).or_insert(0);
+            let ty = self.graph.stored(*ty);
+            let number = count.entry(ty).or_insert(0);
             *number += 1;
-            held.push(self.held(*ty, *number));
+            held.push(self.held(ty, *number));
         }
         held.iter().rev().for_each(|local| self.out.set(*local));
         held

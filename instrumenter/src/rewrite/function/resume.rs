@@ -57,7 +57,7 @@ impl Rewriter<'_> {
         for &(var, at) in &load.references {
             let local = self.var(var);
             self.out.global_plus(runtime.ref_sp, at as i32);
-            self.out.reference(&runtime, graph.vars[var as usize]);
+            self.out.reference(&runtime, graph.stored(graph.vars[var as usize]));
             self.out.set(local);
         }
         for &var in &load.zeros {
