@@ -184,7 +184,7 @@ pub fn as_plain(example: &Example, end: &Finished, plain: &Observation) -> anyho
 
 /// Runs an example in slices of so many steps, each in its own process; how many there were.
 pub fn in_slices(example: &Example, steps: u64, plain: &Observation) -> anyhow::Result<u64> {
-    let end = in_processes(example, std::iter::repeat(steps))?;
+    let end = in_processes(&Session::new(example)?, std::iter::repeat(steps))?;
     as_plain(example, &end, plain).with_context(|| format!("in {} processes", end.processes))?;
     Ok(end.processes)
 }
@@ -192,11 +192,11 @@ pub fn in_slices(example: &Example, steps: u64, plain: &Observation) -> anyhow::
 /// Runs an example in slices of these steps, each in its own process; the last one without end if
 /// there are no more.
 pub fn in_processes(
-    example: &Example,
+    session: &Session<'_>,
     budgets: impl IntoIterator<Item = u64>,
 ) -> anyhow::Result<Finished> {
     let mut budgets = budgets.into_iter();
-    let session = Session::new(example)?;
+    session.world.remove_what_was_made()?;
     let mut granted = budgets.next();
     let mut end = session.begin(granted)?;
     let (mut output, mut errors) = (std::mem::take(&mut end.output), end.errors.clone());

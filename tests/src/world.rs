@@ -132,6 +132,25 @@ impl World {
         self.folder.as_ref().map(TempDir::path)
     }
 
+    /// Removes the files that were not there in the beginning, so that another run finds the folder as
+    /// it was: those that were keep their inodes and times, which a program may look at.
+    pub fn remove_what_was_made(&self) -> anyhow::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let given = self.setup.files.iter().flatten().map(|(name, _)| name.as_str());
+        let given: Vec<&str> = given.collect();
+        for entry in std::fs::read_dir(folder.path())? {
+            let entry = entry?;
+            if given.iter().any(|name| entry.file_name() == *name) {
+                continue;
+            }
+            match entry.file_type()?.is_dir() {
+                true => std::fs::remove_dir_all(entry.path())?,
+                false => std::fs::remove_file(entry.path())?,
+            }
+        }
+        Ok(())
+    }
+
     fn preopens(&self) -> Vec<Preopen> {
         let preopen = |folder: &TempDir| Preopen {
             host: folder.path().to_path_buf(),
