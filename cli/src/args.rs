@@ -5,7 +5,7 @@ mod parse;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tasklet_engine::wasi;
+use tasklet_engine::{Target, wasi};
 
 use crate::exit;
 
@@ -145,6 +145,10 @@ pub struct Machine {
     /// 1024, at most 640M) [default: 256M]
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub max_stack: Option<u64>,
+    /// What the program is compiled for: `host`, this machine's processor; or `pulley64`, an
+    /// interpreter that needs no compiler for it, and is slower [default: host]
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<Target>,
     /// Do not use the cache of modules
     #[arg(long)]
     pub no_cache: bool,

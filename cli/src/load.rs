@@ -156,6 +156,7 @@ fn check_start(name: &str, start: &[u8]) -> Result<()> {
 /// When it cannot be set up on this machine.
 pub fn engine(machine: &Machine, deterministic: bool) -> Result<Engine> {
     let mut options = EngineOptions::default();
+    options.target = machine.target.unwrap_or_default();
     options.deterministic = deterministic;
     options.cache = if machine.no_cache { CacheMode::Off } else { CacheMode::User };
     Ok(Engine::new(&options)?)

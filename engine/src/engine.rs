@@ -8,6 +8,7 @@ use wasmtime::{Cache, CacheConfig, Collector, Config};
 use crate::cache_dir;
 use crate::error::Error;
 use crate::pace;
+use crate::target::Target;
 
 /// How an [`Engine`] works.
 #[non_exhaustive]
@@ -15,6 +16,8 @@ use crate::pace;
 pub struct EngineOptions {
     /// Where compiled and instrumented modules are kept between runs.
     pub cache: CacheMode,
+    /// What modules are compiled for.
+    pub target: Target,
     /// Whether runs with equal inputs are equal on every host, snapshots included: generated NaNs
     /// are canonical, the limits are in the snapshot, WASI has a virtual clock and a seed (0 unless
     /// given) and says nothing of the host ([`Wasi::deterministic`](crate::wasi::Wasi::deterministic)).
@@ -50,6 +53,7 @@ impl Default for EngineOptions {
     fn default() -> EngineOptions {
         EngineOptions {
             cache: CacheMode::User,
+            target: Target::Host,
             deterministic: false,
             stack_bytes: pace::STACK_BYTES,
             reference_heap_bytes: 256 << 20,
@@ -79,7 +83,11 @@ impl Engine {
     /// [`Error::Io`] when the cache directory cannot be made.
     pub fn new(options: &EngineOptions) -> Result<Engine, Error> {
         let cache = cache_root(&options.cache)?;
+        let configure = |error: wasmtime::Error| Error::Configure(error.into_boxed_dyn_error());
         let mut config = base_config(options);
+        if let Some(triple) = options.target.triple() {
+            config.target(triple).map_err(configure)?;
+        }
         if let Some(root) = &cache {
             let mut cache = CacheConfig::new();
             cache.with_directory(root.join("compiled"));
@@ -89,11 +97,10 @@ impl Engine {
                 }
                 // The user did not ask for this place: without it everything still works.
                 Err(_) if options.cache == CacheMode::User => {}
-                Err(error) => return Err(Error::Configure(error.into_boxed_dyn_error())),
+                Err(error) => return Err(configure(error)),
             }
         }
-        let wasmtime = wasmtime::Engine::new(&config)
-            .map_err(|error| Error::Configure(error.into_boxed_dyn_error()))?;
+        let wasmtime = wasmtime::Engine::new(&config).map_err(configure)?;
         Ok(Engine { inner: Arc::new(Inner { wasmtime, options: options.clone(), cache }) })
     }
 

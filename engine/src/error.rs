@@ -25,6 +25,14 @@ pub enum Error {
     /// The engine cannot be set up as asked.
     #[error("cannot configure the engine")]
     Configure(#[source] Source),
+    /// Nothing that is compiled for that runs here.
+    #[error("no code for `{name}` runs here; what does: {available}")]
+    Target {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        available: String,
+    },
     /// The module compiles but cannot be instantiated (a data segment out of bounds, say).
     #[error("cannot instantiate the module")]
     Instantiate(#[source] Source),
@@ -243,9 +251,10 @@ impl Error {
             Error::Snapshot { .. } => ErrorKind::Snapshot,
             Error::Incompatible { .. } => ErrorKind::Incompatible,
             Error::ModuleNotFound { .. } | Error::BaseNotFound { .. } => ErrorKind::NotFound,
-            Error::NoSuchExport { .. } | Error::Arguments { .. } | Error::CannotCall { .. } => {
-                ErrorKind::Usage
-            }
+            Error::NoSuchExport { .. }
+            | Error::Arguments { .. }
+            | Error::CannotCall { .. }
+            | Error::Target { .. } => ErrorKind::Usage,
             Error::UnknownImport { .. } | Error::ImportType { .. } => ErrorKind::Import,
             Error::InsideHostImport { .. } => ErrorKind::InsideHostImport,
             Error::Io { .. } | Error::Write(_) => ErrorKind::Io,

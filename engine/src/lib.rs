@@ -36,6 +36,7 @@ mod pace;
 mod restore;
 pub mod snapshot;
 mod state;
+mod target;
 mod tasklet;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub use host::{Host, HostBuilder, HostCtx, HostError};
 pub use limits::Limits;
 pub use module::{Module, ModuleCache};
 pub use snapshot::{Digest, PauseReason, Profile, Snapshot};
+pub use target::Target;
 pub use tasklet::{Entry, FrameView, Outcome, Status, Tasklet, TaskletHandle};
 pub use tasklet_instrumenter::{FunctionType, Metadata, Place, PointKind, ValType};
 pub use trap::{BACKTRACE_LINES_MAX, Trap, TrapFrame, TrapKind};

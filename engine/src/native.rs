@@ -1,21 +1,37 @@
 //! The native stack that guests run on: one of their own, so that its size is the engine's to
 //! choose whatever thread a tasklet runs on.
 
-use std::cell::Cell;
+// NB: the condition is that of Cargo.toml's dependencies.
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "x86",
+    all(not(windows), any(target_arch = "aarch64", target_arch = "riscv64")),
+)))]
+mod fresh;
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "x86",
+    all(not(windows), any(target_arch = "aarch64", target_arch = "riscv64")),
+))]
+mod kept;
 
-use corosensei::on_stack;
-use corosensei::stack::{DefaultStack, Stack};
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "x86",
+    all(not(windows), any(target_arch = "aarch64", target_arch = "riscv64")),
+)))]
+use fresh::on;
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "x86",
+    all(not(windows), any(target_arch = "aarch64", target_arch = "riscv64")),
+))]
+use kept::on;
 
 use crate::error::Error;
 
 /// What host imports have beyond the guest's part.
 const HOST_BYTES: usize = 2 << 20;
-
-thread_local! {
-    /// The stack of the last run on this thread. It is address space that becomes memory only as
-    /// deep as it was ever used; making one anew would cost more than a short run.
-    static LAST: Cell<Option<DefaultStack>> = const { Cell::new(None) };
-}
 
 /// Calls `run` on a stack with so many bytes for wasm code.
 ///
@@ -25,17 +41,7 @@ pub(crate) fn with_stack<R>(
     wasm_bytes: usize,
     run: impl FnOnce() -> Result<R, Error>,
 ) -> Result<R, Error> {
-    let bytes = wasm_bytes.saturating_add(HOST_BYTES);
-    // An import may run another tasklet in here: that one finds none and makes its own.
-    let last = LAST.take().filter(|stack| stack.base().get() - stack.limit().get() >= bytes);
-    let mut stack = match last {
-        Some(stack) => stack,
-        None => DefaultStack::new(bytes)
-            .map_err(|error| Error::limit(format!("a native stack of {bytes} bytes: {error}")))?,
-    };
-    let result = on_stack(&mut stack, run);
-    LAST.set(Some(stack));
-    result
+    on(wasm_bytes.saturating_add(HOST_BYTES), run)
 }
 
 #[cfg(test)]

@@ -25,13 +25,23 @@ use std::sync::OnceLock;
 
 use tasklet_engine::{CacheMode, Engine, EngineOptions};
 
-/// The engine of all tests. It caches nothing, so that nothing stale is ever tested, and looks at
-/// the interrupt flag often, so that slices end inside budgets too.
+/// Options for the engines of tests: as users have them, but without a cache, so that nothing stale
+/// is ever tested, and for the target that `TASKLET_TESTS_TARGET` names (`pulley`, say).
+pub fn options() -> EngineOptions {
+    let mut options = EngineOptions::default();
+    options.cache = CacheMode::Off;
+    if let Ok(name) = std::env::var("TASKLET_TESTS_TARGET") {
+        options.target = name.parse().expect("TASKLET_TESTS_TARGET is a target that runs here");
+    }
+    options
+}
+
+/// The engine of all tests. It looks at the interrupt flag often, so that slices end inside budgets
+/// too.
 pub fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
-        let mut options = EngineOptions::default();
-        options.cache = CacheMode::Off;
+        let mut options = options();
         options.slice_steps = 1_000_003;
         Engine::new(&options).expect("the options are good on every machine")
     })

@@ -27,7 +27,7 @@ pub mod values;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use tasklet_engine::{CacheMode, Engine, EngineOptions};
+use tasklet_engine::Engine;
 
 use living::{Driver, Totals};
 use plain::Plain;
@@ -49,8 +49,7 @@ pub const EXHAUSTION: &str =
 pub fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
-        let mut options = EngineOptions::default();
-        options.cache = CacheMode::Off;
+        let mut options = crate::options();
         options.slice_steps = u64::MAX;
         Engine::new(&options).expect("the options are good on every machine")
     })

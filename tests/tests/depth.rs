@@ -4,8 +4,7 @@
 use std::fmt::Write;
 
 use tasklet_engine::{
-    CacheMode, Engine, EngineOptions, Entry, Host, Limits, Module, Outcome, Tasklet, TrapKind,
-    Value,
+    Engine, EngineOptions, Entry, Host, Limits, Module, Outcome, Tasklet, TrapKind, Value,
 };
 use tasklet_tests::generate;
 use tasklet_tests::oracle::{self, Effort, Subject};
@@ -127,8 +126,7 @@ fn recursive(random: &mut Random) -> String {
 fn random_recursions_never_overflow_the_native_stack() {
     const LIMIT: u64 = 4 << 20;
     let engines = [1 << 20, EngineOptions::default().stack_bytes].map(|stack_bytes| {
-        let mut options = EngineOptions::default();
-        options.cache = CacheMode::Off;
+        let mut options = tasklet_tests::options();
         options.stack_bytes = stack_bytes;
         Engine::new(&options).unwrap()
     });

@@ -3,17 +3,16 @@
 
 use tasklet_engine::snapshot::Limits as ReadLimits;
 use tasklet_engine::{
-    CacheMode, Digest, Engine, EngineOptions, Entry, Error, Host, HostError, HostObject, Module,
-    Outcome, Snapshot, SnapshotOptions, Tasklet, TrapKind, ValType, Value,
+    Digest, Engine, Entry, Error, Host, HostError, HostObject, Module, Outcome, Snapshot,
+    SnapshotOptions, Tasklet, TrapKind, ValType, Value,
 };
 
 /// What the host gives to guests.
 struct Name(String);
 
 fn load(wat: &str) -> Module {
-    let mut options = EngineOptions::default();
-    options.cache = CacheMode::Off;
-    let engine = Engine::new(&options).expect("the default options work everywhere");
+    let engine =
+        Engine::new(&tasklet_tests::options()).expect("the default options work everywhere");
     let wasm = wat::parse_str(wat).expect("the test's text is a module");
     Module::load(&engine, &wasm).expect("the module can be loaded")
 }

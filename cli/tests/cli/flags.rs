@@ -19,6 +19,27 @@ fn arguments_and_environment() {
     assert_eq!(json["wasi"]["args"][0], "env.wasm");
 }
 
+/// The interpreter takes the place of compiled code at any pause; nothing tells afterwards.
+#[test]
+fn targets() {
+    let bench = Bench::new();
+    let whole = bench.run(words("run @nqueens")).exits(0);
+    let begin = "--steps 20000 --clock virtual --seed 1";
+    let mut ends = Vec::new();
+    for [first, second] in [["host", "pulley"], ["pulley", "host"], ["pulley", "pulley"]] {
+        let run = format!("run @nqueens --target {first} {begin} -o {first}.cbor");
+        let begun = bench.run(words(&run)).exits(75).text().to_string();
+        let resume = format!("resume {first}.cbor --target {second} -o end.cbor");
+        let ended = bench.run(words(&resume)).exits(0);
+        assert_eq!(begun + ended.text(), whole.text());
+        ends.push(bench.read("end.cbor"));
+    }
+    assert!(bench.read("host.cbor") == bench.read("pulley.cbor"));
+    assert!(ends.iter().all(|end| *end == ends[0]));
+    let other = bench.run(words("run @nqueens --target powerpc-apple-darwin")).exits(2);
+    other.says("no code for `powerpc-apple-darwin` runs here").says("`host`").says("pulley");
+}
+
 #[test]
 fn standard_input() {
     let bench = Bench::new();

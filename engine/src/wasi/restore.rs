@@ -342,7 +342,11 @@ impl Reopening<'_> {
             return Err(changed("it is a directory now".into()));
         };
         let now = settle_stamp(self.deterministic, look(&handle).map_err(missing)?);
-        if now != stamp && !self.allow_changed {
+        let same = match (&stamp, &now) {
+            (Some(stamp), Some(now)) => stamp.fits(now),
+            (stamp, now) => stamp == now,
+        };
+        if !same && !self.allow_changed {
             return Err(changed(Difference(stamp, now).to_string()));
         }
         if flags & fdflags::APPEND != 0 {

@@ -114,6 +114,20 @@ pub struct Stamp {
     pub mtime_ns: i64,
 }
 
+impl Stamp {
+    /// Whether a file that looks like `now` may be the one this was taken of.
+    ///
+    /// Times are compared as far as both are told: file systems keep nanoseconds, 100 of them
+    /// (Windows), or seconds, and what copies files to another machine often keeps seconds only.
+    pub fn fits(&self, now: &Stamp) -> bool {
+        const UNITS_NS: [i64; 6] = [1, 100, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000];
+        let (then, now_ns) = (self.mtime_ns, now.mtime_ns);
+        let cut = |ns: i64, unit: i64| ns.saturating_sub(ns.rem_euclid(unit));
+        let alike = |unit| then == cut(now_ns, unit) || now_ns == cut(then, unit);
+        self.size == now.size && UNITS_NS.into_iter().any(alike)
+    }
+}
+
 /// An entry of a directory as it was when the guest began to read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

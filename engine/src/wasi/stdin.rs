@@ -110,7 +110,8 @@ impl Source {
                 }
                 let mut file = open(&recorded)?;
                 let unusable = |source| WasiError::StdinUnusable { path: recorded.clone(), source };
-                if sys::stamp(&file.metadata().map_err(unusable)?) != stamp && !allow_changed {
+                let now = sys::stamp(&file.metadata().map_err(unusable)?);
+                if !stamp.fits(&now) && !allow_changed {
                     return Err(WasiError::FileChanged {
                         fd: 0,
                         path,

@@ -128,12 +128,17 @@ pub(super) fn allocate(file: &File, offset: u64, len: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// What Windows counts in: the time of a file is written down no finer, so that the same file
+/// gives the same snapshot on each system.
+const STAMP_UNIT_NS: i64 = 100;
+
 /// By what a later look recognises the file as unchanged.
 pub(super) fn stamp(metadata: &std::fs::Metadata) -> Stamp {
     let mtime_ns = match metadata.modified() {
         Ok(time) => signed_ns(time),
         Err(_) => 0,
     };
+    let mtime_ns = mtime_ns.saturating_sub(mtime_ns.rem_euclid(STAMP_UNIT_NS));
     Stamp { size: metadata.len(), mtime_ns }
 }
 

@@ -89,6 +89,37 @@ fn same_size_later_time_is_a_change() {
     assert!(error.to_string().ends_with("it was written again"), "{error}");
 }
 
+/// Symptom: a snapshot taken on Linux found every file changed on Windows, and behind `scp -p`.
+/// Cause: times were compared to the nanosecond, which neither keeps.
+#[test]
+fn a_copy_whose_time_is_cut_is_no_change() {
+    use std::time::{Duration, UNIX_EPOCH};
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("f");
+    fs::write(&path, b"1").unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    let set = |ns| file.set_modified(UNIX_EPOCH + Duration::from_nanos(ns)).unwrap();
+    const NOW: u64 = 1_700_000_001_123_456_700;
+    set(NOW);
+    let mut guest = Guest::in_dir(dir.path());
+    guest.open("f", 0, READ, 0).unwrap();
+    let state = guest.wasi.state().unwrap();
+    for unit in [1, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000] {
+        set(NOW - NOW % unit);
+        assert!(Wasi::restore(state.clone(), guest.options()).is_ok(), "cut to {unit} ns");
+    }
+    for other in [NOW - 100, NOW + 100, NOW - NOW % 1_000 + 1_000, NOW + 1_000_000_000] {
+        set(other);
+        assert!(Wasi::restore(state.clone(), guest.options()).is_err(), "{other}");
+    }
+    // And back again, to where the time is whole.
+    set(NOW - NOW % 1_000_000_000);
+    let guest = guest.moved();
+    let state = guest.wasi.state().unwrap();
+    set(NOW);
+    assert!(Wasi::restore(state, guest.options()).is_ok());
+}
+
 #[test]
 fn reopening_neither_creates_nor_truncates() {
     let dir = tempdir().unwrap();
