@@ -11,7 +11,8 @@
 //! each closer to POSIX, are: the lowest free descriptor is opened,
 //! `fd_allocate` and rights that are given up work, CPU time is steps, and
 //! `poll_oneoff` reports a bad descriptor as an event. A pointer outside
-//! memory is `Errno::Fault`.
+//! memory is `Errno::Fault`. So that files look the same on each system, their
+//! times are told in units of 100 ns, and directories have the size 0.
 
 mod abi;
 mod args;

@@ -153,7 +153,9 @@ impl<'a> Call<'a> {
 
     /// The path whose pointer and length are arguments `index` and the next.
     pub(super) fn path(&self, index: usize) -> Result<String, Errno> {
-        self.memory.string(self.u32(index), self.u32(index + 1))
+        let path = self.memory.string(self.u32(index), self.u32(index + 1))?;
+        // Some systems would take it for another name, or for none.
+        if path.contains('\0') { Err(Errno::Inval) } else { Ok(path) }
     }
 
     /// The first buffer that is not empty of the array and count in arguments `index` and the next.

@@ -42,9 +42,12 @@ impl Place {
 }
 
 /// Options that open whatever there is, and never wait for a pipe's other end.
-pub(super) fn open_options() -> OpenOptions {
+pub(super) fn open_options(dir: &Dir, path: &str) -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.maybe_dir(true).nonblock(true);
+    // NB: what may be a directory is opened such that Windows lets nobody rename or remove it as
+    // long as it is open, and guests do that with files.
+    let maybe_dir = !cfg!(windows) || dir.metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    options.maybe_dir(maybe_dir).nonblock(true);
     options
 }
 
@@ -103,9 +106,9 @@ impl Request {
         self.writable || self.has(oflags::CREAT) || self.has(oflags::TRUNC)
     }
 
-    fn options(&self) -> OpenOptions {
+    fn options(&self, dir: &Dir) -> OpenOptions {
         let creates = self.has(oflags::CREAT);
-        let mut options = open_options();
+        let mut options = open_options(dir, &self.path);
         // NB: the host wants to write where it is to create or truncate; the
         // guest may still only do what it asked for.
         options.read(self.readable).write(self.changes());
@@ -178,7 +181,7 @@ impl Wasi {
         if request.changes() {
             self.permit_changes(dir.place.preopen)?;
         }
-        let file = dir.handle.open_with(&request.path, &request.options())?;
+        let file = dir.handle.open_with(&request.path, &request.options(&dir.handle))?;
         let descriptor = Descriptor {
             kind: request.kind(file, dir.place.join(&request.path))?,
             flags: request.flags,
@@ -207,8 +210,14 @@ impl Wasi {
     pub(super) fn path_unlink_file(&mut self, call: &mut Call<'_>) -> Answer {
         let path = call.path(1)?;
         let dir = self.dir_to_change(call.u32(0), rights::PATH_UNLINK_FILE)?;
-        dir.handle.remove_file_or_symlink(path)?;
-        DONE
+        match dir.handle.remove_file_or_symlink(&path) {
+            // Each system has another number for this.
+            Err(_) if dir.handle.symlink_metadata(&path).is_ok_and(|it| it.is_dir()) => {
+                Err(Errno::Isdir)
+            }
+            Err(error) => Err(error.into()),
+            Ok(()) => DONE,
+        }
     }
 
     pub(super) fn path_readlink(&mut self, call: &mut Call<'_>) -> Answer {

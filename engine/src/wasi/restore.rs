@@ -133,12 +133,15 @@ impl Wasi {
     fn named(&self, fd: u32, place: &Place, open: io::Result<Metadata>) -> Result<(), WasiError> {
         let path = || shown(&self.preopens, place);
         let open = open.map_err(|source| WasiError::FileUnreadable { fd, path: path(), source })?;
-        let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+        // NB: some versions of wine forget on which device a file is that was renamed while open.
+        let unknown = cfg!(windows) && open.dev() == 0;
+        let same =
+            |found: Metadata| found.ino() == open.ino() && (unknown || found.dev() == open.dev());
         let found = self
             .preopens
             .get(place.preopen)
             .and_then(|preopen| preopen.dir.metadata(place.relative()).ok());
-        if found.is_none_or(|found| identity(&found) != identity(&open)) {
+        if !found.is_some_and(same) {
             return Err(WasiError::FileUnlinked { fd, path: path() });
         }
         Ok(())
@@ -333,7 +336,7 @@ impl Reopening<'_> {
             return Err(WasiError::FileReadOnly { fd, path });
         }
         // NB: never create or truncate: that happened when the guest opened it.
-        let mut options = open_options();
+        let mut options = open_options(&preopen.dir, place.relative());
         options.read(read).write(write);
         let missing = |source| WasiError::FileMissing { fd, path: path.clone(), source };
         let changed = |how: String| WasiError::FileChanged { fd, path: path.clone(), how };

@@ -68,6 +68,20 @@ fn removing() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
+/// Whether there are symbolic links: on Windows only some users may make them, and versions of wine
+/// say they did and have not.
+fn links_can_be_made() -> bool {
+    #[cfg(windows)]
+    {
+        let dir = tempdir().unwrap();
+        let link = dir.path().join("l");
+        let made = std::os::windows::fs::symlink_file("f", &link).is_ok();
+        made && fs::read_link(&link).is_ok()
+    }
+    #[cfg(not(windows))]
+    true
+}
+
 #[test]
 fn links() {
     let dir = tempdir().unwrap();
@@ -78,6 +92,9 @@ fn links() {
     assert_eq!(guest.call(Function::PathLink, &[3, 0, old[0], old[1], 3, new[0], new[1]]), 0);
     assert_eq!(guest.call(Function::PathLink, &[3, 1, old[0], old[1], 3, new[0], new[1]]), 28);
     assert_eq!(fs::read(dir.path().join("hard")).unwrap(), b"x");
+    if !links_can_be_made() {
+        return;
+    }
     let new = guest.other_path("soft");
     assert_eq!(guest.call(Function::PathSymlink, &[old[0], old[1], 3, new[0], new[1]]), 0);
     assert_eq!(guest.at_path(Function::PathReadlink, &[3], "soft", &[0, 100, 120]), 0);
@@ -89,6 +106,9 @@ fn links() {
 
 #[test]
 fn a_link_is_not_followed_where_the_guest_says_so() {
+    if !links_can_be_made() {
+        return;
+    }
     let dir = tempdir().unwrap();
     fs::write(dir.path().join("f"), b"x").unwrap();
     let mut guest = Guest::in_dir(dir.path());
@@ -174,14 +194,16 @@ fn open_files_go_by_their_new_names() {
     let file = guest.open("d/f", 1, BOTH, 0).unwrap();
     let sibling = guest.open("dx", 1, WRITE, 0).unwrap();
     guest.write(file, b"x").unwrap();
-    for (old, new) in [("d/f", "d/g"), ("d", "e")] {
+    // Windows does not rename a folder in which something is open.
+    let (folder, renames) = if cfg!(windows) { ("d", 1) } else { ("e", 2) };
+    for (old, new) in [("d/f", "d/g"), ("d", "e")].into_iter().take(renames) {
         let (old, new) = (guest.path(old), guest.other_path(new));
         assert_eq!(guest.call(Function::PathRename, &[3, old[0], old[1], 3, new[0], new[1]]), 0);
     }
     let mut guest = guest.moved();
     guest.write(file, b"y").unwrap();
     guest.write(sibling, b"z").unwrap();
-    assert_eq!(fs::read(dir.path().join("e/g")).unwrap(), b"xy");
+    assert_eq!(fs::read(dir.path().join(folder).join("g")).unwrap(), b"xy");
     assert_eq!(fs::read(dir.path().join("dx")).unwrap(), b"z");
     let (old, new) = (guest.path("none"), guest.other_path("x"));
     assert_eq!(guest.call(Function::PathRename, &[3, old[0], old[1], 3, new[0], new[1]]), 44);

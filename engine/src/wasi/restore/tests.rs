@@ -71,6 +71,8 @@ fn missing_and_changed_files_are_named() {
     );
     let allowed = RestoreOptions { allow_changed_files: true, ..guest.options() };
     assert!(Wasi::restore(state.clone(), allowed).is_ok());
+    // Not every Windows takes the name away before all have closed it.
+    assert_eq!(guest.call(Function::FdClose, &[4]), 0);
     fs::remove_file(&path).unwrap();
     assert!(matches!(fails(&state, guest.options()), WasiError::FileMissing { fd: 4, .. }));
     fs::create_dir(&path).unwrap();
@@ -129,6 +131,7 @@ fn reopening_neither_creates_nor_truncates() {
     let mut guest = guest.moved();
     assert_eq!(guest.pread(file, 9, 0).unwrap(), b"kept");
     let state = guest.wasi.state().unwrap();
+    assert_eq!(guest.call(Function::FdClose, &[file]), 0);
     fs::remove_file(dir.path().join("f")).unwrap();
     fails(&state, guest.options());
     assert!(!dir.path().join("f").exists());
@@ -141,6 +144,10 @@ fn what_has_no_name_cannot_be_captured() {
     let mut guest = Guest::in_dir(dir.path());
     let file = guest.open("f", 1, BOTH, 0).unwrap();
     assert_eq!(guest.at_path(Function::PathUnlinkFile, &[3], "f", &[]), 0);
+    if cfg!(windows) && dir.path().join("f").exists() {
+        // An old Windows, or wine: the name is there for as long as it is open.
+        return;
+    }
     let unlinked = guest.wasi.state().unwrap_err();
     assert!(matches!(&unlinked, WasiError::FileUnlinked { fd: 4, path } if path == "/f"));
     fs::write(dir.path().join("f"), b"another").unwrap();

@@ -74,9 +74,10 @@ fn now_is_the_guests() {
         clock: Clock::Virtual,
         ..WasiOptions::default()
     });
-    guest.steps = 77;
+    // In units of 100 ns, which is what Windows keeps.
+    guest.steps = 7_700;
     let file = guest.open("f", 1, BOTH, 0).unwrap();
     assert_eq!(guest.call(Function::FdFilestatSetTimes, &[file, 0, 0, 0b1010]), 0);
     assert_eq!(guest.call(Function::FdFilestatGet, &[file, 0]), 0);
-    assert_eq!(guest.u64(48), 1_767_225_600_000_000_077);
+    assert_eq!(guest.u64(48), 1_767_225_600_000_007_700);
 }
