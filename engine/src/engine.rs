@@ -26,7 +26,7 @@ pub struct EngineOptions {
     /// Native stack for wasm code in bytes: one of its own for each thread that runs tasklets, which
     /// becomes memory only as deep as it is used. It does not bound how deep a guest's calls may be
     /// nested ([`Limits::stack_bytes`](crate::Limits::stack_bytes) does, and callbacks of host
-    /// imports excepted), but with less than the default of 195 MiB runs are interrupted more
+    /// imports excepted), but with less than the default (195 MiB; 260 on s390x) runs are interrupted more
     /// often to keep within it, which takes time.
     pub stack_bytes: usize,
     /// Largest heap for what is collected (exceptions, and references to the host's objects) of a

@@ -11,7 +11,6 @@ machine_triple() {
     case $1 in
         aarch64) echo aarch64-unknown-linux-gnu ;;
         s390x) echo s390x-unknown-linux-gnu ;;
-        riscv64) echo riscv64gc-unknown-linux-gnu ;;
         windows) echo x86_64-pc-windows-gnu ;;
         *) return 1 ;;
     esac

@@ -72,6 +72,7 @@ impl Bench {
             .env_remove("TASKLET_CACHE_DIR")
             .env_remove("COLUMNS")
             .env("XDG_CACHE_HOME", &self.cache)
+            .env("LOCALAPPDATA", &self.cache)
             .env("HOME", self.cache.join("home"))
     }
 

@@ -1,8 +1,11 @@
 //! The main job: run for a number of steps, save, go on in another process.
 
+#[cfg(unix)]
 use std::process::{Command, Stdio};
 
-use crate::bench::{Bench, Run, words};
+#[cfg(unix)]
+use crate::bench::Run;
+use crate::bench::{Bench, words};
 
 /// The session that the README opens with.
 #[test]
