@@ -11,8 +11,7 @@
 //! each closer to POSIX, are: the lowest free descriptor is opened,
 //! `fd_allocate` and rights that are given up work, CPU time is steps, and
 //! `poll_oneoff` reports a bad descriptor as an event. A pointer outside
-//! memory is `Errno::Fault`. So that files look the same on each system, their
-//! times are told in units of 100 ns, and directories have the size 0.
+//! memory is `Errno::Fault`.
 
 mod abi;
 mod args;

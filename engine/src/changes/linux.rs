@@ -9,10 +9,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
 use rustix::ioctl::{self, IoctlOutput, Opcode, opcode};
-use rustix::mm::UserfaultfdFlags;
+use rustix::mm::{MapFlags, ProtFlags, UserfaultfdFlags, mmap_anonymous, munmap};
 use rustix::param::page_size;
 
 use super::{Pages, pages_of};
+use crate::snapshot::PAGE_BYTES;
 
 /// Categories of pages, and flags, of `PAGEMAP_SCAN` (`linux/fs.h`).
 const WRITTEN: u64 = 1 << 1;
@@ -159,11 +160,60 @@ fn scan(memory: &[u8], question: Question) -> Option<Pages> {
 
 /// The pages that are neither as they have never been touched nor as a file has them.
 pub(super) fn touched(memory: &[u8]) -> Option<Pages> {
+    static WAY: OnceLock<Option<Way>> = OnceLock::new();
     if memory.is_empty() {
         return Some(Vec::new());
     }
-    let question = Question { flags: 0, all: 0, any: PRESENT | SWAPPED, without: FILE };
-    scan(memory, question).or_else(|| by_entries(memory))
+    let ways: [Way; 2] = [by_scan, by_entries];
+    (WAY.get_or_init(|| ways.into_iter().find(|way| is_believable(*way))).as_ref()?)(memory)
+}
+
+type Way = fn(&[u8]) -> Option<Pages>;
+
+/// Whether a way to ask tells of these pages. An emulator of another processor may pass the question
+/// on as it is, to be answered for the wrong addresses, or in the wrong order of bytes; and what is
+/// said not to have been touched is not looked at.
+fn is_believable(way: Way) -> bool {
+    const PAGES: usize = 64;
+    let bytes = page_size().max(PAGE_BYTES);
+    let Some(new) = Fresh::new(PAGES * bytes) else { return false };
+    for page in [0, PAGES - 1] {
+        new.0[page * bytes] = 1;
+    }
+    let told = way(new.0);
+    told.is_some_and(|pages| {
+        let told = |page| {
+            let first = (page * bytes / PAGE_BYTES) as u64;
+            pages.iter().any(|range| range.contains(&first))
+        };
+        told(0) && !told(PAGES / 2) && told(PAGES - 1)
+    })
+}
+
+/// New memory that nobody has touched.
+struct Fresh(&'static mut [u8]);
+
+impl Fresh {
+    /// So many bytes, whole pages, if there are.
+    fn new(bytes: usize) -> Option<Fresh> {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping, given back when this is dropped.
+        unsafe {
+            let at = mmap_anonymous(std::ptr::null_mut(), bytes, access, MapFlags::PRIVATE).ok()?;
+            Some(Fresh(std::slice::from_raw_parts_mut(at.cast(), bytes)))
+        }
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        // SAFETY: it is ours. That it stays mapped if this fails does no harm.
+        let _ = unsafe { munmap(self.0.as_mut_ptr().cast(), self.0.len()) };
+    }
+}
+
+fn by_scan(memory: &[u8]) -> Option<Pages> {
+    scan(memory, Question { flags: 0, all: 0, any: PRESENT | SWAPPED, without: FILE })
 }
 
 /// The same, page by page.
@@ -216,6 +266,10 @@ pub(super) struct Tracking {
 }
 
 pub(super) fn start() -> Option<Tracking> {
+    static TELLS: OnceLock<bool> = OnceLock::new();
+    if !*TELLS.get_or_init(|| is_believable(by_scan)) {
+        return None;
+    }
     let flags = UserfaultfdFlags::CLOEXEC
         | UserfaultfdFlags::NONBLOCK
         | UserfaultfdFlags::from_bits_retain(USER_MODE_ONLY);
@@ -259,30 +313,10 @@ pub(super) fn written(_: &Tracking, memory: &[u8]) -> Option<Pages> {
 
 #[cfg(test)]
 mod tests {
-    use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
-
     use super::*;
-    use crate::snapshot::PAGE_BYTES;
 
-    /// New memory that nobody has touched.
-    struct Fresh(&'static mut [u8]);
-
-    impl Fresh {
-        fn new(pages: usize) -> Fresh {
-            let (bytes, access) = (pages * PAGE_BYTES, ProtFlags::READ | ProtFlags::WRITE);
-            // SAFETY: a new mapping, given back when this is dropped.
-            unsafe {
-                let at = mmap_anonymous(std::ptr::null_mut(), bytes, access, MapFlags::PRIVATE);
-                Fresh(std::slice::from_raw_parts_mut(at.expect("there is memory").cast(), bytes))
-            }
-        }
-    }
-
-    impl Drop for Fresh {
-        fn drop(&mut self) {
-            // SAFETY: it is ours.
-            unsafe { munmap(self.0.as_mut_ptr().cast(), self.0.len()) }.expect("it is mapped");
-        }
+    fn fresh(pages: usize) -> Fresh {
+        Fresh::new(pages * PAGE_BYTES).expect("there is memory")
     }
 
     fn has(pages: &Pages, page: u64) -> bool {
@@ -291,7 +325,7 @@ mod tests {
 
     #[test]
     fn touched_pages_are_found_both_ways() {
-        let new = Fresh::new(4000);
+        let new = fresh(4000);
         // Far enough apart that no other size of pages makes them one.
         let written = [0, 700, 1500, 3999];
         for page in written {
@@ -308,7 +342,7 @@ mod tests {
 
     #[test]
     fn more_regions_than_one_call_returns() {
-        let new = Fresh::new(4000);
+        let new = fresh(4000);
         for page in (0..4000).step_by(2) {
             new.0[page * PAGE_BYTES] = 1;
         }
@@ -322,7 +356,7 @@ mod tests {
             println!("this kernel has no asynchronous write protection");
             return;
         };
-        let new = Fresh::new(4000);
+        let new = fresh(4000);
         new.0.fill(7);
         if !protect(&tracking, new.0) {
             println!("this kernel does not scan pages");

@@ -93,26 +93,20 @@ pub(super) struct Facts {
     pub times_ns: [u64; 3],
 }
 
-/// What Windows counts in. No guest is told finer times, so that a file looks the same on each
-/// system.
-const TIME_UNIT_NS: u64 = 100;
-
 impl Facts {
     fn of(metadata: &Metadata) -> Facts {
-        let cut = |ns: u64| ns - ns % TIME_UNIT_NS;
         let time = |time: std::io::Result<cap_std::time::SystemTime>| {
-            time.map_or(0, |time| cut(crate::wasi::clock::since_epoch_ns(time.into_std())))
+            time.map_or(0, |time| crate::wasi::clock::since_epoch_ns(time.into_std()))
         };
         Facts {
             dev: metadata.dev(),
             ino: metadata.ino(),
             nlink: metadata.nlink(),
-            // That of a directory means something else on each file system.
-            size: if metadata.is_dir() { 0 } else { metadata.len() },
+            size: metadata.len(),
             times_ns: [
                 time(metadata.accessed()),
                 time(metadata.modified()),
-                cut(sys::changed_ns(metadata)),
+                sys::changed_ns(metadata),
             ],
         }
     }
