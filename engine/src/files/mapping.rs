@@ -55,7 +55,7 @@ mod unix {
     use std::os::unix::fs::MetadataExt;
     use std::ptr::NonNull;
 
-    use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
     use rustix::param::page_size;
 
     #[derive(Debug)]
@@ -114,8 +114,16 @@ mod unix {
                     offset as u64,
                 )
             };
-            mapped.is_ok() || empty(to)
+            mapped.is_ok() || (!is_there(to) && empty(to))
         }
+    }
+
+    /// Whether all of that is still memory. A process that has as many mappings as it may is refused
+    /// another before anything is done, and so would be what [`empty`] wants.
+    fn is_there(to: &mut [u8]) -> bool {
+        // SAFETY: the advice is what holds without any; it fails where nothing is mapped.
+        let told = unsafe { madvise(to.as_mut_ptr().cast(), to.len(), Advice::Normal) };
+        told.is_ok()
     }
 
     /// Makes sure that there is memory, zero, where a mapping could not be put: nothing says that
