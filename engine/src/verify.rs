@@ -88,7 +88,9 @@ pub fn verify(
     let direct = to.snapshot.parent == Some(from.digest);
     // Who has stopped in between has written other parents; what they are cannot be made again.
     made.parent = to.snapshot.parent;
-    if difference::same_trap(&made.status, &to.snapshot.status) {
+    // Both counts are of the last cut, and so no further apart than what can be behind one.
+    let near = made.steps_used.abs_diff(to.snapshot.steps_used) <= behind_cut(module);
+    if near && difference::same_trap(&made.status, &to.snapshot.status) {
         made.status.clone_from(&to.snapshot.status);
         (made.steps_used, made.balance) = (to.snapshot.steps_used, to.snapshot.balance);
     }
@@ -104,10 +106,8 @@ fn go_on(tasklet: &mut Tasklet, to: &Snapshot<'_>) -> Result<Option<Verdict>, Er
     // slices there were in between: what one has left is carried into the next.
     let granted = to.steps_used.saturating_add_signed(to.balance);
     let waits = matches!(to.status, Written::Paused { reason: PauseReason::Waiting });
-    // The count of a run that trapped is that of the last cut: there are no more steps than this
-    // behind it.
     let behind = match to.status {
-        Written::Trapped { .. } => tasklet.module().pace().cut_steps.saturating_mul(2),
+        Written::Trapped { .. } => behind_cut(tasklet.module()),
         _ => 0,
     };
     loop {
@@ -141,6 +141,13 @@ fn go_on(tasklet: &mut Tasklet, to: &Snapshot<'_>) -> Result<Option<Verdict>, Er
             _ => return Ok(None),
         }
     }
+}
+
+/// The count of a run that trapped is that of the last cut: there are no more steps than this behind
+/// it, however far apart the cuts of the engine were that executed it.
+fn behind_cut(module: &Module) -> u64 {
+    const LEAST: u64 = 1 << 24;
+    module.pace().depth_steps.saturating_mul(2).max(LEAST)
 }
 
 fn requested(snapshot: &Snapshot<'_>) -> bool {

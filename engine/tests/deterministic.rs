@@ -175,6 +175,15 @@ fn ends_can_be_verified() {
             panic!("another result is found out")
         };
         assert_eq!(difference.place, "status");
+        // A trap does not tell the last of its steps, but not that there were as many as one likes.
+        for steps in [1 << 30, 1 << 60] {
+            let mut other = end.clone();
+            other.0.steps_used += steps;
+            let Verdict::Differs(difference) = verdict(&module, &middle, &other) else {
+                panic!("{steps} steps that were not executed are found out, trapped: {trapped}")
+            };
+            assert_eq!(difference.place, "steps");
+        }
     }
 }
 
