@@ -300,6 +300,27 @@ fn bases_that_do_not_fit_are_refused() {
     assert!(error.kind() == ErrorKind::Incompatible && error.to_string().contains("over the base"));
 }
 
+/// A file that ends with its own base's digest would be looked for again and again.
+#[test]
+fn a_base_that_is_over_itself_is_no_base() {
+    let module = module(PROGRAM);
+    let mut tasklet = begun(&module);
+    let folder = tempfile::tempdir().expect("a folder");
+    let base = tasklet.snapshot(&plain()).expect("it can be written").into_owned();
+    let digest = Digest([7; 32]);
+    let base = Base { snapshot: &base, digest };
+    let path = folder.path().join("over");
+    let mut file = fs::File::create(&path).expect("a file");
+    tasklet.dump_over(&mut file, &plain(), Some(base)).expect("it is written");
+    let mut liar = fs::read(&path).expect("it is there");
+    let end = liar.len() - 32;
+    liar[end..].copy_from_slice(&digest.0);
+    fs::write(folder.path().join("liar"), liar).expect("it is written");
+    let error = SnapshotChain::open(&path, &[], &Limits::DEFAULT).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Snapshot);
+    assert!(error.to_string().contains("cannot read the base"), "{error}");
+}
+
 /// A stream costs no more than what it holds may; however small it is.
 #[test]
 fn a_small_stream_is_no_large_snapshot() {

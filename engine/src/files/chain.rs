@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Mapping, SnapshotFile};
 use crate::error::Error;
-use crate::snapshot::{self, Digest, Limits, Snapshot};
+use crate::snapshot::{self, Digest, ErrorKind, Limits, Snapshot};
 
 /// The most bases that lie over one another.
 const BASES_MAX: usize = 1000;
@@ -68,8 +68,13 @@ impl SnapshotChain {
     ) -> Result<SnapshotChain, Error> {
         let given = bases.iter().map(|path| SnapshotFile::open(path, limits));
         let mut given = given.collect::<Result<Vec<_>, _>>()?;
-        let mut files = vec![file];
+        let (mut files, mut named) = (vec![file], Vec::new());
         while let Some(digest) = files.last().map_or(Ok(None), |file| file.base(limits))? {
+            // A hash cannot come back: a file lies that ends with it.
+            if named.contains(&digest) {
+                return Err(of_base(snapshot::Error::from(ErrorKind::Digest).into(), digest));
+            }
+            named.push(digest);
             if files.len() > BASES_MAX {
                 return Err(Error::limit(format!("more than {BASES_MAX} bases")));
             }
