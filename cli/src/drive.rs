@@ -70,6 +70,24 @@ impl Slice {
         Ok(Some(BaseFiles { path: path.clone(), chain }))
     }
 
+    /// Writes a snapshot, compressed if the flags say so; what `write` returned and the bytes there.
+    ///
+    /// # Errors
+    /// As [`Target::write`].
+    pub fn write<T>(
+        &self,
+        target: &Target,
+        write: impl FnOnce(&mut dyn Write) -> Result<T>,
+    ) -> Result<(T, u64)> {
+        target.write(Readers::Owner, |out| {
+            let Some(level) = self.compress else { return write(out) };
+            let mut compressor = Compressor::new(out, level)?;
+            let value = write(&mut compressor)?;
+            compressor.finish()?;
+            Ok(value)
+        })
+    }
+
     /// Whether standard output is the snapshot's.
     pub fn stdout_taken(&self) -> bool {
         self.target == Some(Target::Stdout)
@@ -199,15 +217,7 @@ fn save(
         keep_module(tasklet, slice);
     }
     let base = base.map(|base| Base { snapshot: &base.snapshot, digest: base.digest });
-    let written = target.write(Readers::Owner, |mut out| match slice.compress {
-        None => Ok(tasklet.dump_over(&mut out, &options, base)?),
-        Some(level) => {
-            let mut compressor = Compressor::new(out, level)?;
-            let digest = tasklet.dump_over(&mut compressor, &options, base)?;
-            compressor.finish()?;
-            Ok(digest)
-        }
-    });
+    let written = slice.write(target, |mut out| Ok(tasklet.dump_over(&mut out, &options, base)?));
     match written {
         Ok((digest, bytes)) => Ok(Some(Saved { target: target.clone(), digest, bytes })),
         // Files that an ended program left open are nobody's trouble any more.

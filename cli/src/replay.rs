@@ -9,7 +9,6 @@ use crate::ending::{self, Ending, Saved};
 use crate::exit::Code;
 use crate::failure::Failure;
 use crate::names::Names;
-use crate::output::Readers;
 
 /// The outcome of a snapshot, `None` if it can go on. Neither directories nor the module are
 /// needed; without the module a backtrace has no names.
@@ -63,7 +62,7 @@ pub fn replay(mut loaded: Resolved<'_>, outcome: Outcome, slice: &Slice) -> Resu
         // The very same snapshot, in the current version and with what it took from a base: nothing
         // has happened since.
         loaded.snapshot.join_runs();
-        let (digest, bytes) = target.write(Readers::Owner, |mut out| {
+        let (digest, bytes) = slice.write(target, |mut out| {
             Ok(loaded.snapshot.write_to(&mut out).map_err(|e| Error::Write(Box::new(e)))?)
         })?;
         saved = Some(Saved { target: target.clone(), digest, bytes });

@@ -174,3 +174,16 @@ fn frames_are_shortened_as_one_likes() {
     };
     assert_eq!((lines(""), lines("--frames 9"), lines("--frames 100")), (45, 9, 100));
 }
+
+/// The flags of who resumes what has ended hold for what is written again.
+#[test]
+fn what_has_ended_is_compressed_too() {
+    let bench = Bench::new();
+    bench.run(words("run @exit 7 -o end.cbor")).exits(7);
+    bench.run(words("resume end.cbor --compress -o end.zst")).exits(7);
+    assert!(bench.read("end.zst").starts_with(&[0x28, 0xb5, 0x2f, 0xfd]));
+    let hash = |name: &str| {
+        bench.run(words(&format!("inspect {name} --format json"))).exits(0).json()["hash"].clone()
+    };
+    assert_eq!(hash("end.zst"), hash("end.cbor"));
+}
