@@ -187,3 +187,17 @@ fn what_has_ended_is_compressed_too() {
     };
     assert_eq!(hash("end.zst"), hash("end.cbor"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_base_may_be_a_link() {
+    let bench = Bench::new();
+    bench.run(words("run @counter --seed 1 --clock virtual --steps 500 -o t1.cbor")).exits(75);
+    bench.run(words("resume t1.cbor --steps 100 --base t1.cbor -o t2.cbor")).exits(75);
+    let folder = bench.path("elsewhere");
+    fs::create_dir(&folder).unwrap();
+    fs::rename(bench.path("t2.cbor"), folder.join("t2.cbor")).unwrap();
+    bench.run(words("resume elsewhere/t2.cbor --steps 9")).exits(66).says("--find-base");
+    std::os::unix::fs::symlink("../t1.cbor", folder.join("one")).unwrap();
+    bench.run(words("resume elsewhere/t2.cbor --steps 9")).exits(124);
+}

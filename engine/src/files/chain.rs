@@ -152,8 +152,10 @@ fn look_beside(
 ) -> Result<Option<SnapshotFile>, Error> {
     let entries = fs::read_dir(folder).map_err(Error::io("cannot list", folder))?;
     for entry in entries.take(BESIDE_MAX).flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_file()) && ends_with(&entry.path(), digest) {
-            return SnapshotFile::open(&entry.path(), limits).map(Some);
+        // Links are followed: what lies beside as one is beside.
+        let path = entry.path();
+        if path.is_file() && ends_with(&path, digest) {
+            return SnapshotFile::open(&path, limits).map(Some);
         }
     }
     Ok(None)
