@@ -148,7 +148,10 @@ impl Tasklet {
     /// Runs with that fuel, which is at most what there is.
     fn stretch(&mut self, fuel: i64) -> Result<Stop, Error> {
         if frames::reserve(&mut self.store, &self.module.pace(), fuel).is_err() {
-            return Ok(Stop::Trap(self.stack_exhausted("no room is left for more frames")));
+            // Within its limits there is room for whatever it does: it is the host that has none.
+            let full = "no room is left for more frames";
+            let deep = self.too_deep();
+            return Ok(Stop::Trap(deep.unwrap_or_else(|| self.end(TrapKind::OutOfMemory, full))));
         }
         self.store.data_mut().meter = Meter { charged: self.charged, fuel };
         self.store.write_fuel(fuel)?;
@@ -208,14 +211,15 @@ impl Tasklet {
         let limit = self.store.data().limiter.limits.stack_bytes;
         let bytes = frames::depth_bytes(&mut self.store);
         (bytes > limit).then(|| {
-            self.stack_exhausted(&format!("frames of {bytes} bytes exceed the limit of {limit}"))
+            let why = format!("frames of {bytes} bytes exceed the limit of {limit}");
+            self.end(TrapKind::StackOverflow, &why)
         })
     }
 
-    fn stack_exhausted(&mut self, why: &str) -> Trap {
+    /// The trap of a guest that is paused, and cannot go on.
+    fn end(&mut self, kind: TrapKind, why: &str) -> Trap {
         let mut backtrace = Vec::new();
         let _ = frames::add_paused_frames(&mut self.store, &mut backtrace);
-        let kind = TrapKind::StackOverflow;
         Trap { kind, message: format!("{}: {why}", kind.text()), backtrace }
     }
 
