@@ -75,9 +75,8 @@ pub struct Run {
 /// Go on with a program that was saved
 ///
 /// The same snapshot can be resumed any number of times. Arguments, environment, random numbers
-/// and clocks are in the snapshot; directories are not: give each with --dir again. While it runs
-/// the snapshot's file must not be overwritten in place; to remove or replace it, as -o does, is
-/// fine. A program that has ended already is not run: its results are printed again, and its exit code is returned.
+/// and clocks are in the snapshot; directories are not: give each with --dir again. A program that
+/// has ended already is not run: its results are printed again, and its exit code is returned.
 #[derive(Debug, Args)]
 #[command(after_help = exit::help())]
 pub struct Resume {
@@ -92,6 +91,11 @@ pub struct Resume {
     /// Where a base of the snapshot is, if not beside it
     #[arg(long, value_name = "FILE")]
     pub find_base: Vec<PathBuf>,
+    /// Map the memory from the snapshot's file instead of copying it, which is faster if there is
+    /// much. While the program runs nobody may overwrite that file in place; removing it, or
+    /// replacing it as -o does, is fine
+    #[arg(long)]
+    pub map: bool,
     /// Refuse a program that was not started with --deterministic; one that was goes on so anyway
     #[arg(long)]
     pub deterministic: bool,

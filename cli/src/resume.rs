@@ -87,7 +87,11 @@ pub fn resume(args: &Resume, talk: Talk) -> Result<i32> {
     };
     let allowed = drive::limits(&args.machine, profile.as_ref());
     let host = Host::builder().wasi_restore(system).limits(allowed).build();
-    let tasklet = Tasklet::load_mapped(&module, &loaded, host)?;
+    let tasklet = if args.map {
+        Tasklet::load_mapped(&module, &loaded, host)?
+    } else {
+        Tasklet::load(&module, &loaded.snapshot, loaded.digest, host)?
+    };
     let parent = Some(loaded.digest);
     drop(loaded);
     drop(files);

@@ -201,3 +201,21 @@ fn a_base_may_be_a_link() {
     std::os::unix::fs::symlink("../t1.cbor", folder.join("one")).unwrap();
     bench.run(words("resume elsewhere/t2.cbor --steps 9")).exits(124);
 }
+
+/// Mapped or copied, with a base or without, and with the file removed or replaced meanwhile.
+#[test]
+fn mapped_is_as_copied() {
+    let bench = Bench::new();
+    start(&bench, "--steps 7M -o t1.cbor");
+    bench.run(words("resume t1.cbor --steps 300k --base t1.cbor -o t2.cbor")).exits(75);
+    let rest = bench.run(words("resume t2.cbor")).exits(0).stdout;
+    assert_eq!(bench.run(words("resume t2.cbor --map")).exits(0).stdout, rest);
+    for map in ["--map", ""] {
+        let name = format!("next{map}.cbor");
+        bench.run(words(&format!("resume t1.cbor --steps 300k -o {name} {map}"))).exits(75);
+        // Written over what it is mapped from.
+        bench.run(words(&format!("resume {name} --steps 300k -o {name} {map}"))).exits(75);
+    }
+    assert_eq!(bench.read("next--map.cbor"), bench.read("next.cbor"));
+    assert_eq!(bench.run(words("resume next.cbor --map")).exits(0).stdout, rest);
+}
