@@ -1,6 +1,6 @@
-# Sourced by build.sh, lua/build.sh and bench/programs/build.sh: fetches the
-# pinned tools once, into a cache of their own, and gives each a function to
-# call.
+# Sourced by build.sh, lua/build.sh, bench/programs/build.sh and tests/wasi/run:
+# fetches the pinned tools once, into a cache of their own, and gives each a
+# function to call.
 
 ZIG=0.17.1
 WASMTIME_PY=48.0.0

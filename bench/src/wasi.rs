@@ -80,6 +80,7 @@ fn call(
                 return Ok(());
             }
             Outcome::Exit(code) => return Err(wasmtime::Error::new(Exit(code))),
+            Outcome::Trap(why) => wasmtime::bail!("{why}"),
             Outcome::Wait(wait) => wasi.block_on(&wait, &|| false),
         }
     }

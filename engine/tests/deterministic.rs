@@ -48,7 +48,7 @@ const PROGRAM: &str = r#"(module
       (i64.store (i32.const 1024) (i64.const 9))
       (i64.store (i32.const 1040) (i64.const 1))
       (i64.store (i32.const 1048) (i64.const 50))
-      (drop (call $poll (i32.const 1024) (i32.const 1100) (i32.const 1) (i32.const 1200)))
+      (drop (call $poll (i32.const 1024) (i32.const 1104) (i32.const 1) (i32.const 1200)))
       (i64.extend_i32_u (memory.grow (i32.eqz (i32.rem_u (local.get $n) (i32.const 50))))))
     (func (export "_start") (local $n i32)
       (loop $l

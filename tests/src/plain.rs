@@ -350,6 +350,7 @@ fn issue(
                 data.exit = Some(code);
                 return Err(wasmtime::Error::msg("exit"));
             }
+            Outcome::Trap(why) => return Err(wasmtime::Error::msg(why)),
             Outcome::Wait(wait) => wasi.block_on(&wait, &|| false),
         }
     }

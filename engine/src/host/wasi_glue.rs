@@ -159,6 +159,10 @@ fn issue(
             Outcome::Return(errno) => return Ok(errno.code()),
             Outcome::Exit(code) if suspendable => pause(caller, PauseReason::Exit(code))?,
             Outcome::Exit(code) => return Err(Ended::Exit(code).into()),
+            Outcome::Trap(why) => {
+                let import = format!("{NAMESPACE}.{}", function.name());
+                return Err(Ended::Host { import, message: why.into() }.into());
+            }
             Outcome::Wait(wait) if suspendable => pause(caller, PauseReason::Wait(wait))?,
             Outcome::Wait(wait) => {
                 // An interrupt cannot be answered before the callback has returned.

@@ -107,6 +107,50 @@ impl Function {
     }
 }
 
+/// Looks whether every flag and every other small number among the arguments
+/// exists. As in wasmtime that comes first, and one that does not is not an
+/// error the guest is told of.
+pub(super) fn check(function: Function, args: &[u64]) -> Result<(), &'static str> {
+    use Function::*;
+    let limits: &[(usize, u64, &str)] = match function {
+        ClockResGet | ClockTimeGet => &[(0, clockid::THREAD_CPUTIME as u64, "no such clock")],
+        FdAdvise => &[(3, 5, "no such advice")],
+        FdFdstatSetFlags | SockAccept => &[(1, fdflags::ALL as u64, "no such `fdflags`")],
+        FdFdstatSetRights => &[(1, rights::ALL, NO_RIGHTS), (2, rights::ALL, NO_RIGHTS)],
+        FdFilestatSetTimes => &[(3, fstflags::ALL as u64, "no such `fstflags`")],
+        FdSeek => &[(2, 2, "no such `whence`")],
+        PathFilestatGet | PathLink => &[(1, lookup::ALL as u64, NO_LOOKUP)],
+        PathFilestatSetTimes => {
+            &[(1, lookup::ALL as u64, NO_LOOKUP), (6, fstflags::ALL as u64, "no such `fstflags`")]
+        }
+        PathOpen => &[
+            (1, lookup::ALL as u64, NO_LOOKUP),
+            (4, oflags::ALL as u64, "no such `oflags`"),
+            (5, rights::ALL, NO_RIGHTS),
+            (6, rights::ALL, NO_RIGHTS),
+            (7, fdflags::ALL as u64, "no such `fdflags`"),
+        ],
+        ProcRaise => &[(0, 30, "no such signal")],
+        SockRecv => &[(3, 3, "no such `riflags`")],
+        SockSend => &[(3, 0xffff, "no such `siflags`")],
+        SockShutdown => &[(1, 3, "no such `sdflags`")],
+        _ => &[],
+    };
+    for &(index, max, why) in limits {
+        let arg = args.get(index).copied().unwrap_or(0);
+        // However the engine widened a 32-bit argument, the low half counts.
+        let wide = function.params().get(index) == Some(&I64);
+        // Every set of flags begins at the lowest bit, so one comparison is enough for all.
+        if (if wide { arg } else { arg & 0xffff_ffff }) > max {
+            return Err(why);
+        }
+    }
+    Ok(())
+}
+
+const NO_RIGHTS: &str = "no such `rights`";
+const NO_LOOKUP: &str = "no such `lookupflags`";
+
 /// `fdflags`.
 pub(super) mod fdflags {
     pub const APPEND: u32 = 1 << 0;
@@ -158,7 +202,6 @@ pub(super) mod filetype {
 pub(super) mod clockid {
     pub const REALTIME: u32 = 0;
     pub const MONOTONIC: u32 = 1;
-    pub const PROCESS_CPUTIME: u32 = 2;
     pub const THREAD_CPUTIME: u32 = 3;
 }
 

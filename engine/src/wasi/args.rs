@@ -69,8 +69,9 @@ fn write_sizes(call: &mut Call<'_>, lens: impl Iterator<Item = usize>) -> Answer
         count = count.checked_add(1).ok_or(Errno::Overflow)?;
         bytes = bytes.checked_add(len).ok_or(Errno::Overflow)?;
     }
-    call.memory.set_u32(call.u32(0), count)?;
+    // Last to first, as wasmtime stores them.
     call.memory.set_u32(call.u32(1), bytes)?;
+    call.memory.set_u32(call.u32(0), count)?;
     DONE
 }
 

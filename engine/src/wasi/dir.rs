@@ -18,8 +18,6 @@ const DIRENT_BYTES: usize = 24;
 impl Wasi {
     pub(super) fn fd_readdir(&mut self, call: &mut Call<'_>) -> Answer {
         let (buffer, len, cookie) = (call.u32(1), call.u32(2), call.u64(3));
-        call.memory.check(buffer, len)?;
-        call.memory.check(call.u32(4), 4)?;
         let descriptor = self.fds.get_mut(call.u32(0))?;
         let required = descriptor.require(rights::FD_READDIR);
         let Kind::Dir(dir) = &mut descriptor.kind else {

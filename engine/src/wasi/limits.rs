@@ -11,8 +11,11 @@ pub const PREOPENS_MAX: usize = 1_024;
 pub const ARGS_BYTES_MAX: usize = 16 << 20;
 /// Bytes of one path as the guest hands it over; hosts stop at 4,096 to 32,767.
 pub const PATH_BYTES_MAX: usize = 65_536;
-/// Buffers in one scattered read or gathered write, as POSIX's `IOV_MAX`.
-pub const IOVECS_MAX: u32 = 1_024;
+/// Bytes of an array of buffers, or of a path before it is even looked at, as
+/// wasmtime has it.
+pub const ARRAY_BYTES_MAX: u32 = 128 << 20;
+/// Bytes that one `fd_pread` gives at most, as in wasmtime.
+pub const PREAD_BYTES_MAX: u32 = 64 << 10;
 /// Subscriptions in one `poll_oneoff`: one for each descriptor there can be.
 pub const SUBSCRIPTIONS_MAX: u32 = 65_536;
 /// Entries of one directory listing.

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use crate::wasi::errno::Errno;
-use crate::wasi::limits::{IOVECS_MAX, PATH_BYTES_MAX};
+use crate::wasi::limits::{ARRAY_BYTES_MAX, PATH_BYTES_MAX};
 
-/// A guest's linear memory; every access outside it is `Errno::Fault`.
+/// A guest's linear memory; every access that is outside it, or not aligned to
+/// its size, is `Errno::Fault`, which ends the guest.
 pub(super) struct Memory<'a> {
     bytes: &'a mut [u8],
 }
@@ -26,12 +27,6 @@ impl<'a> Memory<'a> {
         Ok(start..end)
     }
 
-    /// Fails as writing `len` bytes at `at` would. Calls check where results
-    /// go before they change anything outside the guest.
-    pub(super) fn check(&self, at: u32, len: u32) -> Result<(), Errno> {
-        self.range(at, len).map(drop)
-    }
-
     pub(super) fn slice(&self, at: u32, len: u32) -> Result<&[u8], Errno> {
         let range = self.range(at, len)?;
         self.bytes.get(range).ok_or(Errno::Fault)
@@ -44,6 +39,7 @@ impl<'a> Memory<'a> {
 
     fn read<const N: usize>(&self, at: u32) -> Result<[u8; N], Errno> {
         let len = u32::try_from(N).map_err(|_| Errno::Fault)?;
+        aligned(at, len)?;
         self.slice(at, len)?.try_into().map_err(|_| Errno::Fault)
     }
 
@@ -69,16 +65,25 @@ impl<'a> Memory<'a> {
         Ok(())
     }
 
+    /// Writes a structure, which lies at a multiple of `align` bytes.
+    pub(super) fn set(&mut self, at: u32, bytes: &[u8], align: u32) -> Result<(), Errno> {
+        aligned(at, align)?;
+        self.write(at, bytes)
+    }
+
     pub(super) fn set_u32(&mut self, at: u32, value: u32) -> Result<(), Errno> {
-        self.write(at, &value.to_le_bytes())
+        self.set(at, &value.to_le_bytes(), 4)
     }
 
     pub(super) fn set_u64(&mut self, at: u32, value: u64) -> Result<(), Errno> {
-        self.write(at, &value.to_le_bytes())
+        self.set(at, &value.to_le_bytes(), 8)
     }
 
     /// A path or name handed over by the guest.
     pub(super) fn string(&self, at: u32, len: u32) -> Result<String, Errno> {
+        if len > ARRAY_BYTES_MAX {
+            return Err(Errno::Nomem);
+        }
         let bytes = self.slice(at, len)?;
         if bytes.len() > PATH_BYTES_MAX {
             return Err(Errno::Nametoolong);
@@ -90,21 +95,24 @@ impl<'a> Memory<'a> {
     /// The buffer that a scattered read or gathered write is about: the first that is not empty.
     ///
     /// As in wasmtime, and it is seen by the guest: its C library asks again for the rest, which
-    /// takes steps.
+    /// takes steps. Whether it lies in memory is checked by who uses it.
     pub(super) fn buffer(&self, at: u32, count: u32) -> Result<Buffer, Errno> {
-        if count > IOVECS_MAX {
-            return Err(Errno::Inval);
+        if count > ARRAY_BYTES_MAX / 8 {
+            return Err(Errno::Nomem);
         }
         for index in 0..count {
             let at = offset(at, index.checked_mul(8).ok_or(Errno::Fault)?)?;
             let buffer = Buffer { at: self.u32(at)?, len: self.u32(offset(at, 4)?)? };
             if buffer.len > 0 {
-                self.check(buffer.at, buffer.len)?;
                 return Ok(buffer);
             }
         }
         Ok(Buffer { at: 0, len: 0 })
     }
+}
+
+fn aligned(at: u32, align: u32) -> Result<(), Errno> {
+    if at.is_multiple_of(align) { Ok(()) } else { Err(Errno::Fault) }
 }
 
 /// `at + by`, or a fault where it leaves the 32-bit address space.
@@ -145,12 +153,6 @@ impl<'a> Call<'a> {
         self.u64(index) as u32
     }
 
-    /// Flags, of which only those in `all` exist.
-    pub(super) fn flags(&self, index: usize, all: u32) -> Result<u32, Errno> {
-        let flags = self.u32(index);
-        if flags & !all == 0 { Ok(flags) } else { Err(Errno::Inval) }
-    }
-
     /// The path whose pointer and length are arguments `index` and the next.
     pub(super) fn path(&self, index: usize) -> Result<String, Errno> {
         let path = self.memory.string(self.u32(index), self.u32(index + 1))?;
@@ -174,16 +176,18 @@ mod tests {
         let mut memory = Memory::new(&mut bytes);
         memory.set_u32(4, 0x0403_0201).unwrap();
         assert_eq!(memory.slice(4, 4).unwrap(), [1, 2, 3, 4]);
-        assert_eq!(memory.u16(5).unwrap(), 0x0302);
+        assert_eq!(memory.u16(4).unwrap(), 0x0201);
+        assert_eq!(memory.u16(5), Err(Errno::Fault));
+        assert_eq!(memory.set(4, &[0; 8], 8), Err(Errno::Fault));
         assert_eq!(memory.u64(9), Err(Errno::Fault));
         assert_eq!(memory.set_u64(u32::MAX, 1), Err(Errno::Fault));
-        assert_eq!(memory.check(16, 0), Ok(()));
-        assert_eq!(memory.check(17, 0), Err(Errno::Fault));
-        assert_eq!(memory.check(u32::MAX, u32::MAX), Err(Errno::Fault));
+        assert_eq!(memory.slice(16, 0), Ok(&[][..]));
+        assert_eq!(memory.slice(17, 0), Err(Errno::Fault));
+        assert_eq!(memory.slice(u32::MAX, u32::MAX), Err(Errno::Fault));
     }
 
     #[test]
-    fn the_first_buffer_that_is_not_empty_is_checked() {
+    fn the_first_buffer_that_is_not_empty_counts() {
         let mut bytes = [0u8; 64];
         let mut memory = Memory::new(&mut bytes);
         for (at, word) in [(0, 60), (4, 0), (8, 32), (12, 8), (16, 60), (20, 5)] {
@@ -191,8 +195,10 @@ mod tests {
         }
         assert_eq!(memory.buffer(0, 1), Ok(Buffer { at: 0, len: 0 }));
         assert_eq!(memory.buffer(0, 3), Ok(Buffer { at: 32, len: 8 }));
-        assert_eq!(memory.buffer(16, 1), Err(Errno::Fault));
-        assert_eq!(memory.buffer(0, 1025), Err(Errno::Inval));
+        assert_eq!(memory.buffer(16, 1), Ok(Buffer { at: 60, len: 5 }));
+        assert_eq!(memory.buffer(0, 1 << 24 | 1), Err(Errno::Nomem));
+        assert_eq!(memory.buffer(0, 1 << 24), Ok(Buffer { at: 32, len: 8 }));
+        assert_eq!(memory.buffer(48, 1 << 24), Err(Errno::Fault));
         assert_eq!(memory.buffer(u32::MAX - 3, 1), Err(Errno::Fault));
     }
 

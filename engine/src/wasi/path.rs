@@ -84,17 +84,25 @@ impl Request {
         let writable = wanted & rights::FD_WRITE != 0;
         let request = Request {
             path: call.path(2)?,
-            follow: call.flags(1, lookup::ALL)? & lookup::SYMLINK_FOLLOW != 0,
-            oflags: call.flags(4, oflags::ALL)?,
+            follow: call.u32(1) & lookup::SYMLINK_FOLLOW != 0,
+            oflags: call.u32(4),
             // A guest that asks for neither gets to read, as with O_RDONLY.
             readable: !writable || wanted & rights::FD_READ != 0,
             writable,
-            flags: call.flags(7, fdflags::ALL)?,
+            flags: call.u32(7),
         };
-        if request.has(oflags::DIRECTORY) && request.oflags != oflags::DIRECTORY {
+        Ok(request)
+    }
+
+    /// Refuses what wasmtime cannot do.
+    fn check(&self) -> Result<(), Errno> {
+        if self.flags & (fdflags::DSYNC | fdflags::SYNC | fdflags::RSYNC) != 0 {
+            return Err(Errno::Notsup);
+        }
+        if self.has(oflags::DIRECTORY) && self.oflags != oflags::DIRECTORY {
             return Err(Errno::Inval);
         }
-        Ok(request)
+        Ok(())
     }
 
     fn has(&self, oflag: u32) -> bool {
@@ -155,22 +163,15 @@ impl Wasi {
         }
     }
 
-    /// The directory `fd` for a change that takes `right`.
-    fn dir_to_change(&self, fd: u32, right: u64) -> Result<&OpenDir, Errno> {
-        let dir = self.fds.dir(fd, right)?;
-        self.permit_changes(dir.place.preopen)?;
-        Ok(dir)
-    }
-
     pub(super) fn path_open(&mut self, call: &mut Call<'_>) -> Answer {
         let request = Request::read(call)?;
-        call.memory.check(call.u32(8), 4)?;
         let parent = self.fds.get(call.u32(0))?;
         let dir = match &parent.kind {
             Kind::Dir(dir) => dir,
             Kind::File(_) => return Err(Errno::Notdir),
             _ => return Err(Errno::Badf),
         };
+        request.check()?;
         parent.require(rights::PATH_OPEN)?;
         if request.has(oflags::CREAT) {
             parent.require(rights::PATH_CREATE_FILE)?;
@@ -194,22 +195,25 @@ impl Wasi {
     }
 
     pub(super) fn path_create_directory(&mut self, call: &mut Call<'_>) -> Answer {
+        let dir = self.fds.dir(call.u32(0), rights::PATH_CREATE_DIRECTORY)?;
         let path = call.path(1)?;
-        let dir = self.dir_to_change(call.u32(0), rights::PATH_CREATE_DIRECTORY)?;
+        self.permit_changes(dir.place.preopen)?;
         dir.handle.create_dir(path)?;
         DONE
     }
 
     pub(super) fn path_remove_directory(&mut self, call: &mut Call<'_>) -> Answer {
+        let dir = self.fds.dir(call.u32(0), rights::PATH_REMOVE_DIRECTORY)?;
         let path = call.path(1)?;
-        let dir = self.dir_to_change(call.u32(0), rights::PATH_REMOVE_DIRECTORY)?;
+        self.permit_changes(dir.place.preopen)?;
         dir.handle.remove_dir(path)?;
         DONE
     }
 
     pub(super) fn path_unlink_file(&mut self, call: &mut Call<'_>) -> Answer {
+        let dir = self.fds.dir(call.u32(0), rights::PATH_UNLINK_FILE)?;
         let path = call.path(1)?;
-        let dir = self.dir_to_change(call.u32(0), rights::PATH_UNLINK_FILE)?;
+        self.permit_changes(dir.place.preopen)?;
         match dir.handle.remove_file_or_symlink(&path) {
             // Each system has another number for this.
             Err(_) if dir.handle.symlink_metadata(&path).is_ok_and(|it| it.is_dir()) => {
@@ -221,32 +225,32 @@ impl Wasi {
     }
 
     pub(super) fn path_readlink(&mut self, call: &mut Call<'_>) -> Answer {
-        let path = call.path(1)?;
         let (buffer, len) = (call.u32(3), call.u32(4));
         let dir = self.fds.dir(call.u32(0), rights::PATH_READLINK)?;
-        let target = dir.handle.read_link(path)?;
+        let target = dir.handle.read_link(call.path(1)?)?;
         let target = target.to_str().ok_or(Errno::Ilseq)?.as_bytes();
         let room = usize::try_from(len).unwrap_or(usize::MAX);
         let target = target.get(..room).unwrap_or(target);
-        call.memory.check(call.u32(5), 4)?;
         call.memory.write(buffer, target)?;
         call.memory.set_u32(call.u32(5), target.len() as u32)?;
         DONE
     }
 
     pub(super) fn path_symlink(&mut self, call: &mut Call<'_>) -> Answer {
+        let dir = self.fds.dir(call.u32(2), rights::PATH_SYMLINK)?;
         let (target, path) = (call.path(0)?, call.path(3)?);
-        let dir = self.dir_to_change(call.u32(2), rights::PATH_SYMLINK)?;
+        self.permit_changes(dir.place.preopen)?;
         DirExt::symlink(&*dir.handle, target, path)?;
         DONE
     }
 
     pub(super) fn path_link(&mut self, call: &mut Call<'_>) -> Answer {
-        let follow = call.flags(1, lookup::ALL)? & lookup::SYMLINK_FOLLOW != 0;
+        let from = self.fds.dir(call.u32(0), rights::PATH_LINK_SOURCE)?;
+        let to = self.fds.dir(call.u32(4), rights::PATH_LINK_TARGET)?;
         let (old, new) = (call.path(2)?, call.path(5)?);
-        let from = self.dir_to_change(call.u32(0), rights::PATH_LINK_SOURCE)?;
-        let to = self.dir_to_change(call.u32(4), rights::PATH_LINK_TARGET)?;
-        if follow {
+        self.permit_changes(from.place.preopen)?;
+        self.permit_changes(to.place.preopen)?;
+        if call.u32(1) & lookup::SYMLINK_FOLLOW != 0 {
             return Err(Errno::Inval);
         }
         from.handle.hard_link(old, &to.handle, new)?;
@@ -254,9 +258,11 @@ impl Wasi {
     }
 
     pub(super) fn path_rename(&mut self, call: &mut Call<'_>) -> Answer {
+        let from = self.fds.dir(call.u32(0), rights::PATH_RENAME_SOURCE)?;
+        let to = self.fds.dir(call.u32(3), rights::PATH_RENAME_TARGET)?;
         let (old, new) = (call.path(1)?, call.path(4)?);
-        let from = self.dir_to_change(call.u32(0), rights::PATH_RENAME_SOURCE)?;
-        let to = self.dir_to_change(call.u32(3), rights::PATH_RENAME_TARGET)?;
+        self.permit_changes(from.place.preopen)?;
+        self.permit_changes(to.place.preopen)?;
         from.handle.rename(&old, &to.handle, &new)?;
         // What is open there goes by its new name from now on; whether that is
         // so after all is checked when a snapshot is made.

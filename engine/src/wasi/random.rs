@@ -55,6 +55,9 @@ impl Random {
 impl Wasi {
     pub(super) fn random_get(&mut self, call: &mut Call<'_>) -> Answer {
         let (at, len) = (call.u32(0), call.u32(1));
+        if len == 0 {
+            return DONE;
+        }
         let buffer = call.memory.slice_mut(at, len)?;
         self.random.generator.fill_bytes(buffer);
         DONE

@@ -34,21 +34,21 @@ impl Wasi {
                 bytes
             }
         };
-        call.memory.write(call.u32(1), &bytes)?;
+        call.memory.set(call.u32(1), &bytes, 8)?;
         DONE
     }
 
     pub(super) fn path_filestat_get(&mut self, call: &mut Call<'_>) -> Answer {
-        let follow = call.flags(1, lookup::ALL)? & lookup::SYMLINK_FOLLOW != 0;
-        let path = call.path(2)?;
+        let follow = call.u32(1) & lookup::SYMLINK_FOLLOW != 0;
         let dir = self.fds.dir(call.u32(0), rights::PATH_FILESTAT_GET)?;
+        let path = call.path(2)?;
         let metadata = if follow {
             dir.handle.metadata(&path)?
         } else {
             dir.handle.symlink_metadata(&path)?
         };
         let bytes = self.filestat(&metadata, &dir.place, &path);
-        call.memory.write(call.u32(4), &bytes)?;
+        call.memory.set(call.u32(4), &bytes, 8)?;
         DONE
     }
 
@@ -57,6 +57,9 @@ impl Wasi {
     }
 
     pub(super) fn fd_filestat_set_size(&mut self, call: &mut Call<'_>) -> Answer {
+        let (file, _) = self.fds.file(call.u32(0), rights::FD_FILESTAT_SET_SIZE)?;
+        let preopen = file.place.preopen;
+        self.permit_changes(preopen)?;
         let (file, _) = self.fds.file(call.u32(0), rights::FD_FILESTAT_SET_SIZE)?;
         if !file.writable {
             // As ftruncate: the descriptor is the wrong one, not the right.
@@ -94,10 +97,10 @@ impl Wasi {
     }
 
     pub(super) fn path_filestat_set_times(&mut self, call: &mut Call<'_>) -> Answer {
-        let follow = call.flags(1, lookup::ALL)? & lookup::SYMLINK_FOLLOW != 0;
-        let path = call.path(2)?;
+        let follow = call.u32(1) & lookup::SYMLINK_FOLLOW != 0;
         let times = self.new_times(call, 4)?;
         let dir = self.fds.dir(call.u32(0), rights::PATH_FILESTAT_SET_TIMES)?;
+        let path = call.path(2)?;
         self.permit_changes(dir.place.preopen)?;
         let (accessed, modified) = times.specs();
         if follow {
@@ -111,7 +114,7 @@ impl Wasi {
     /// Arguments `index` and the next two: access time, modification time, and
     /// which of them to set, to what.
     fn new_times(&self, call: &Call<'_>, index: usize) -> Result<NewTimes, Errno> {
-        let flags = call.flags(index + 2, fstflags::ALL)?;
+        let flags = call.u32(index + 2);
         let time = |given, set, now| match (flags & set != 0, flags & now != 0) {
             (true, true) => Err(Errno::Inval),
             (true, false) => from_epoch_ns(given).map(Some),

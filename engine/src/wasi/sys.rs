@@ -106,28 +106,6 @@ pub(super) fn advise(_: &File, _offset: u64, _len: u64, _: Advice) -> io::Result
     Ok(())
 }
 
-/// Makes the file reach to `offset + len`, with the space reserved where the
-/// system can.
-pub(super) fn allocate(file: &File, offset: u64, len: u64) -> io::Result<()> {
-    let end = offset
-        .checked_add(len)
-        .filter(|&end| len > 0 && i64::try_from(end).is_ok())
-        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::{fs::FallocateFlags, io::Errno};
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), offset, len) {
-            // A file system without reservations: grow the file, as libc does.
-            Err(Errno::OPNOTSUPP) => {}
-            result => return Ok(result?),
-        }
-    }
-    if file.metadata()?.len() < end {
-        file.set_len(end)?;
-    }
-    Ok(())
-}
-
 /// What Windows counts in: the time of a file is written down no finer, so that the same file
 /// gives the same snapshot on each system.
 const STAMP_UNIT_NS: i64 = 100;

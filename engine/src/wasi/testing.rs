@@ -66,6 +66,7 @@ impl Guest {
     pub(super) fn call(&mut self, function: Function, args: &[u64]) -> u16 {
         match self.outcome(function, args) {
             Outcome::Return(errno) => errno.code(),
+            Outcome::Trap(_) => Errno::Fault.code(),
             other => panic!("{} ended with {other:?}", function.name()),
         }
     }

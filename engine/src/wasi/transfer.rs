@@ -3,6 +3,7 @@
 use crate::wasi::abi::{fdflags, rights};
 use crate::wasi::errno::Errno;
 use crate::wasi::fd::{Kind, OpenFile};
+use crate::wasi::limits::PREAD_BYTES_MAX;
 use crate::wasi::memory::{Buffer, Call};
 use crate::wasi::poll::Wait;
 use crate::wasi::{Answer, DONE, Outcome, Wasi, sys};
@@ -10,7 +11,6 @@ use crate::wasi::{Answer, DONE, Outcome, Wasi, sys};
 impl Wasi {
     pub(super) fn fd_read(&mut self, call: &mut Call<'_>) -> Answer {
         let buffer = call.buffer(1)?;
-        call.memory.check(call.u32(3), 4)?;
         let descriptor = self.fds.get_mut(call.u32(0))?;
         let required = descriptor.require(rights::FD_READ);
         let count = match &mut descriptor.kind {
@@ -36,11 +36,10 @@ impl Wasi {
 
     pub(super) fn fd_pread(&mut self, call: &mut Call<'_>) -> Answer {
         let buffer = call.buffer(1)?;
-        call.memory.check(call.u32(4), 4)?;
         let descriptor = self.fds.get_mut(call.u32(0))?;
         let required = descriptor.require(rights::FD_READ | rights::FD_SEEK);
         let count = match &mut descriptor.kind {
-            Kind::File(file) => read_file(required, file, call, buffer, call.u64(3))?,
+            Kind::File(file) => pread_file(required, file, call, buffer)?,
             Kind::Stdin => return Err(Errno::Spipe),
             _ => return Err(Errno::Badf),
         };
@@ -50,7 +49,6 @@ impl Wasi {
 
     pub(super) fn fd_write(&mut self, call: &mut Call<'_>) -> Answer {
         let buffer = call.buffer(1)?;
-        call.memory.check(call.u32(3), 4)?;
         let descriptor = self.fds.get_mut(call.u32(0))?;
         let required = descriptor.require(rights::FD_WRITE);
         let stream = match &mut descriptor.kind {
@@ -77,7 +75,6 @@ impl Wasi {
 
     pub(super) fn fd_pwrite(&mut self, call: &mut Call<'_>) -> Answer {
         let buffer = call.buffer(1)?;
-        call.memory.check(call.u32(4), 4)?;
         let descriptor = self.fds.get_mut(call.u32(0))?;
         let required = descriptor.require(rights::FD_WRITE | rights::FD_SEEK);
         let flags = descriptor.flags;
@@ -105,6 +102,28 @@ fn read_file(
     required?;
     let target = call.memory.slice_mut(buffer.at, buffer.len)?;
     Ok(sys::read_at(&file.handle, target, offset)? as u32)
+}
+
+/// The same at the offset the call gives. As in wasmtime, no more than so many bytes at once, and
+/// it is what there is to read that must have room in memory, not what was asked for.
+fn pread_file(
+    required: Result<(), Errno>,
+    file: &OpenFile,
+    call: &mut Call<'_>,
+    buffer: Buffer,
+) -> Result<u32, Errno> {
+    let offset = call.u64(3);
+    let buffer = Buffer { at: buffer.at, len: buffer.len.min(PREAD_BYTES_MAX) };
+    if call.memory.slice(buffer.at, buffer.len).is_ok() || !file.readable {
+        return read_file(required, file, call, buffer, offset);
+    }
+    required?;
+    let mut bytes = vec![0; buffer.len as usize];
+    let count = sys::read_at(&file.handle, &mut bytes, offset)?;
+    if count > 0 {
+        call.memory.write(buffer.at, bytes.get(..count).unwrap_or_default())?;
+    }
+    Ok(count as u32)
 }
 
 /// Writes the buffer. As on Linux, a file set to append is appended to wherever the write asks to

@@ -36,9 +36,14 @@ fn one_buffer_is_used_at_a_time() {
     assert_eq!(std::fs::read(dir.path().join("f")).unwrap(), b"abcdefab");
     assert_eq!(guest.call(Function::FdWrite, &[1, 0, 3, 64]), 0);
     assert_eq!(guest.u32(64), 2);
-    // Nothing is read where the count could not be told.
     assert_eq!(guest.call(Function::FdRead, &[file, 0, 3, u64::from(u32::MAX)]), 21);
-    assert_eq!(guest.read(file, 9).unwrap(), b"cdefab");
+    // What is asked for beyond the end of memory only matters where there is so much to read.
+    guest.put(4, &u32::MAX.to_le_bytes());
+    assert_eq!(guest.call(Function::FdPread, &[file, 0, 1, 100, 64]), 0);
+    guest.put(0, &0xffff_u32.to_le_bytes());
+    assert_eq!(guest.call(Function::FdPread, &[file, 0, 1, 7, 64]), 0);
+    assert_eq!((guest.u32(64), guest.memory[0xffff]), (1, b'b'));
+    assert_eq!(guest.call(Function::FdPread, &[file, 0, 1, 6, 64]), 21);
 }
 
 #[test]
