@@ -1,7 +1,7 @@
 //! Inputs: modules and snapshots, read and told apart, and compiled.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -183,21 +183,18 @@ pub fn stdin_bytes(stdin: Stdin) -> Result<Stdin> {
     Ok(Stdin::Bytes(bytes))
 }
 
-/// Instruments and compiles a module, saying so on a terminal if that takes long.
+/// Instruments and compiles a module. If that takes long, a terminal is told so, and for how long
+/// it has been going on.
 ///
 /// # Errors
 /// As [`Module::load`].
 pub fn compile(engine: &Engine, wasm: &[u8], talk: Talk) -> Result<Module> {
-    const LONG: Duration = Duration::from_secs(1);
     let begin = Instant::now();
     let module = thread::scope(|scope| {
         let (done, wait) = mpsc::channel::<()>();
-        scope.spawn(move || {
-            let long = wait.recv_timeout(LONG) == Err(mpsc::RecvTimeoutError::Timeout);
-            if long && io::stderr().is_terminal() {
-                talk.say("compiling...");
-            }
-        });
+        if talk.level >= 0 && io::stderr().is_terminal() {
+            scope.spawn(move || tell_progress(&wait, begin, wasm.len()));
+        }
         let module = Module::load(engine, wasm);
         drop(done);
         module
@@ -209,6 +206,22 @@ pub fn compile(engine: &Engine, wasm: &[u8], talk: Talk) -> Result<Module> {
         begin.elapsed().as_millis()
     ));
     Ok(module)
+}
+
+/// Keeps a line on the terminal up to date until `wait` is closed, and then takes it away.
+fn tell_progress(wait: &mpsc::Receiver<()>, begin: Instant, bytes: usize) {
+    const EVERY: Duration = Duration::from_secs(1);
+    let mut told = false;
+    while wait.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let (megabytes, seconds) = (bytes / 1_000_000, begin.elapsed().as_secs());
+        // If nobody listens there is nobody to tell.
+        let _ = write!(io::stderr(), "\rtasklet: compiling {megabytes} MB: {seconds} s");
+        told = true;
+    }
+    if told {
+        // Back to the start of the line, and clear it.
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
 }
 
 /// The original module of a snapshot: the embedded one, else the given one, else the cached one.
