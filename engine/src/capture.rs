@@ -13,6 +13,7 @@ use self::references::References;
 use crate::error::Error;
 use crate::host::WASI_NAMESPACE;
 use crate::module::Image;
+use crate::sched;
 use crate::snapshot::{
     self, Digest, Frame, HostValue, MemoryState, ModuleRef, PAGE_BYTES, PendingCall, Position,
     RefType, Snapshot, TableRun, TableState, TrapFrame, Value, diff_pages_within,
@@ -348,13 +349,17 @@ impl Tasklet {
     }
 
     fn host(&mut self) -> Result<Vec<(String, HostValue)>, Error> {
-        let Some(wasi) = &mut self.store.data_mut().wasi else { return Ok(Vec::new()) };
-        let state = wasi.state().map_err(|error| Error::Wasi(Box::new(error)))?;
-        let mut value = HostValue::serialized(&state).map_err(|error| {
-            Error::internal(format!("the WASI state has no CBOR form: {error}"))
-        })?;
-        snapshot::sort_host_value(&mut value);
-        Ok(vec![(WASI_NAMESPACE.to_string(), value)])
+        let mut host = Vec::new();
+        let state = self.store.data_mut();
+        // NB: a guest that asks nothing of its scheduler can be resumed without one.
+        if let Some(seat) = state.seat.as_ref().filter(|seat| seat.linked) {
+            host.push((sched::NAMESPACE.to_string(), written(&seat.state())?));
+        }
+        if let Some(wasi) = &mut state.wasi {
+            let state = wasi.state().map_err(|error| Error::Wasi(Box::new(error)))?;
+            host.push((WASI_NAMESPACE.to_string(), written(&state)?));
+        }
+        Ok(host)
     }
 
     fn memory_states(&self, image: &Image, base: Option<Base<'_>>) -> Vec<MemoryState<'_>> {
@@ -379,6 +384,15 @@ impl Tasklet {
             })
             .collect()
     }
+}
+
+/// The state of a namespace as CBOR.
+fn written(state: &impl serde::Serialize) -> Result<HostValue, Error> {
+    let value = HostValue::serialized(state);
+    let mut value =
+        value.map_err(|error| Error::internal(format!("host state has no CBOR form: {error}")))?;
+    snapshot::sort_host_value(&mut value);
+    Ok(value)
 }
 
 /// Runs of table elements so far.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use tasklet_instrumenter as instrumenter;
 
+use crate::sched::TaskletId;
 use crate::snapshot::{self, Digest};
 use crate::trap::TrapFrame;
 use crate::wasi::WasiError;
@@ -141,6 +142,41 @@ pub enum Error {
         /// What the codec says.
         message: String,
     },
+    /// A scheduler has no such tasklet.
+    #[error("no tasklet {id} here: it has ended, was taken or killed, or is another scheduler's")]
+    NoSuchTasklet {
+        /// The tasklet.
+        id: TaskletId,
+    },
+    /// What was asked of a scheduler cannot be done with a tasklet that stands as this one does.
+    /// Nothing has changed.
+    #[error("cannot {verb} tasklet {id}: {what}")]
+    CannotSchedule {
+        /// What was asked.
+        verb: &'static str,
+        /// The tasklet.
+        id: TaskletId,
+        /// Why not, and the way out.
+        what: &'static str,
+    },
+    /// A scheduler has no such channel.
+    #[error("no channel `{name}` here: make it with `Scheduler::channel`, or give another for it")]
+    NoSuchChannel {
+        /// Its name, or its number.
+        name: String,
+    },
+    /// Something of that name is there already.
+    #[error("there is a channel `{name}` already")]
+    ChannelExists {
+        /// The name.
+        name: String,
+    },
+    /// A channel is closed.
+    #[error("channel `{name}` is closed")]
+    ChannelClosed {
+        /// Its name.
+        name: String,
+    },
     /// A snapshot was asked for while a host import was on the native stack.
     #[error(
         "cannot take a snapshot inside the host import `{import}`: it has to return first, then \
@@ -204,7 +240,7 @@ pub enum ErrorKind {
     Usage,
     /// An import is missing or of another type.
     Import,
-    /// A module was not found.
+    /// A module, a tasklet or a channel was not found.
     NotFound,
     /// Reading or writing a file failed.
     Io,
@@ -251,10 +287,14 @@ impl Error {
             Error::Snapshot { .. } => ErrorKind::Snapshot,
             Error::Incompatible { .. } => ErrorKind::Incompatible,
             Error::ModuleNotFound { .. } | Error::BaseNotFound { .. } => ErrorKind::NotFound,
+            Error::NoSuchTasklet { .. } | Error::NoSuchChannel { .. } => ErrorKind::NotFound,
             Error::NoSuchExport { .. }
             | Error::Arguments { .. }
             | Error::CannotCall { .. }
-            | Error::Target { .. } => ErrorKind::Usage,
+            | Error::Target { .. }
+            | Error::CannotSchedule { .. }
+            | Error::ChannelExists { .. }
+            | Error::ChannelClosed { .. } => ErrorKind::Usage,
             Error::UnknownImport { .. } | Error::ImportType { .. } => ErrorKind::Import,
             Error::InsideHostImport { .. } => ErrorKind::InsideHostImport,
             Error::Io { .. } | Error::Write(_) => ErrorKind::Io,

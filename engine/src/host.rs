@@ -3,6 +3,7 @@
 mod codec;
 mod ctx;
 mod link;
+mod seat_glue;
 mod state;
 mod wasi_glue;
 
@@ -16,10 +17,12 @@ use tasklet_instrumenter::{FunctionType, ValType};
 pub(crate) use codec::Codecs;
 pub use ctx::HostCtx;
 pub(crate) use link::link;
+pub(crate) use seat_glue::resume_seat;
 pub(crate) use state::{check_adopted, given_globals, make_globals, written_globals};
 pub(crate) use wasi_glue::{NAMESPACE as WASI_NAMESPACE, WasiSetup, resume_wasi};
 
 use crate::limits::Limits;
+use crate::sched::Seat;
 use crate::value::{Exception, Value};
 
 /// Everything one tasklet is given. Made by [`Host::builder`], used up by
@@ -31,6 +34,8 @@ pub struct Host {
     pub(crate) adopted: HashSet<(String, String)>,
     pub(crate) codecs: Codecs,
     pub(crate) wasi: Option<WasiSetup>,
+    /// Given by the scheduler.
+    pub(crate) seat: Option<Seat>,
     pub(crate) limits: Limits,
     pub(crate) user: Box<dyn Any + Send + Sync>,
 }
@@ -60,6 +65,7 @@ impl Host {
             adopted: HashSet::new(),
             codecs: Codecs::default(),
             wasi: None,
+            seat: None,
             limits: Limits::default(),
             user: Box::new(()),
         }

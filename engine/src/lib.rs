@@ -17,6 +17,7 @@
 //!
 //! - [`Engine`] compiles, [`Module`] is a compiled program, [`Host`] what it is given.
 //! - [`Tasklet`] runs in slices of steps, and between slices can be inspected and captured.
+//! - [`Scheduler`] runs many of them in turn, with channels between them.
 //! - [`snapshot`] is the file format, of which `docs/snapshot-format.md` is the specification.
 //! - [`wasi`] is WASI preview 1 with state that can be written down.
 #![deny(missing_docs)]
@@ -34,6 +35,7 @@ mod module;
 mod native;
 mod pace;
 mod restore;
+mod sched;
 pub mod snapshot;
 mod state;
 mod target;
@@ -52,6 +54,11 @@ pub use files::{Compressor, Resolved, SnapshotChain, SnapshotFile};
 pub use host::{Host, HostBuilder, HostCtx, HostError};
 pub use limits::Limits;
 pub use module::{Module, ModuleCache};
+#[doc(inline)]
+pub use sched::{
+    Budget, ChannelId, ChannelName, ChannelOptions, Direction, Flags, Handed, LoadOptions, Message,
+    NotPut, Preference, RunResult, Scheduler, Spawn, Taken, TaskletId,
+};
 pub use snapshot::{Digest, PauseReason, Profile, Snapshot};
 pub use target::Target;
 pub use tasklet::{Entry, FrameView, Outcome, Status, Tasklet, TaskletHandle};

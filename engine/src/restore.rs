@@ -79,6 +79,8 @@ impl Tasklet {
         let checked = check::check(module, snapshot, &host.limits)?;
         let deterministic = snapshot.profile.is_some();
         let wasi = crate::host::resume_wasi(host.wasi.take(), &snapshot.host, deterministic)?;
+        let fresh = host.seat.take();
+        host.seat = crate::host::resume_seat(fresh, &snapshot.host)?;
         let objects = host.codecs.decode_all(&snapshot.objects)?;
         let globals = written_globals(&host, module.metadata(), snapshot, &objects)?;
         let (mut store, exports) = instantiate(module, host, wasi, &globals)?;

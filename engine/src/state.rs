@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::host::Codecs;
 use crate::limits::Limiter;
 use crate::module::Image;
+use crate::sched::Seat;
 use crate::tasklet::Shared;
 use crate::value::{FunctionMap, type_name};
 use crate::wasi::{Wait, Wasi};
@@ -23,6 +24,8 @@ pub(crate) struct State {
     pub(crate) exports: Option<Arc<Exports>>,
     pub(crate) functions: Option<Arc<FunctionMap>>,
     pub(crate) wasi: Option<Wasi>,
+    /// Its place in a scheduler, if it is in one.
+    pub(crate) seat: Option<Seat>,
     pub(crate) codecs: Arc<Codecs>,
     /// What memories and tables began with, once it is known.
     pub(crate) image: Option<Arc<Image>>,
@@ -58,6 +61,8 @@ pub(crate) struct Pause {
 pub(crate) enum PauseReason {
     Exit(u32),
     Wait(Wait),
+    /// The seat has what is asked.
+    Ask,
 }
 
 /// The exports of an instrumented module that the engine uses; see [`abi`].

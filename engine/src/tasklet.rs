@@ -58,6 +58,9 @@ pub enum Outcome {
     OutOfBudget,
     /// The guest waits: see [`Tasklet::wait`]. The next run asks again.
     Waiting(Wait),
+    /// The guest asks its scheduler for something, which only
+    /// [`Scheduler::run`](crate::Scheduler::run) can answer. The next run asks again.
+    Asks,
     /// The guest trapped.
     Trapped(Trap),
     /// Somebody asked for it through a [`TaskletHandle`].

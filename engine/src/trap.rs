@@ -92,6 +92,7 @@ kinds! {
         "Exceptions and references to the host's objects that are in use left no room for another.",
     UncaughtException "uncaught exception": "A wasm exception was caught by nobody.",
     CallbackLimit "callback hard limit": "Callbacks of a host import took too many steps.",
+    AtomicLimit "atomic section hard limit": "An atomic section overdrew its slice by too much.",
     Host "host import": "A host import failed.",
     Other "trap": "Anything else.",
 }

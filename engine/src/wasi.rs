@@ -50,6 +50,7 @@ pub use crate::wasi::error::WasiError;
 pub use crate::wasi::output::{Capture, Output};
 pub use crate::wasi::poll::Wait;
 pub use crate::wasi::restore::RestoreOptions;
+pub(crate) use crate::wasi::state::Bytes;
 pub use crate::wasi::state::WasiState;
 pub use crate::wasi::stdin::Stdin;
 

@@ -7,9 +7,10 @@ use wasmtime::{
     AsContextMut, Caller, Extern, ExternType, Func, FuncType, Global, HeapType, Store, Val,
 };
 
-use super::{HostCtx, HostFunction, wasi_glue};
+use super::{HostCtx, HostFunction, seat_glue, wasi_glue};
 use crate::error::Error;
 use crate::module::Module;
+use crate::sched;
 use crate::state::State;
 use crate::trap::Ended;
 use crate::value::{self, Exception, Value};
@@ -40,6 +41,7 @@ pub(crate) fn link(
         let function = match functions.get(&(from.to_string(), name.to_string())) {
             Some(function) => immediate(store, number, (from, name), &ty, function)?,
             None if from == wasi_glue::NAMESPACE => wasi_glue::link(store, name, &ty)?,
+            None if from == sched::NAMESPACE => seat_glue::link(store, name, &ty)?,
             None => {
                 return Err(Error::UnknownImport {
                     module: from.to_string(),

@@ -10,6 +10,7 @@ use wasmtime::{AsContextMut, Caller, Func, FuncType, Store, Val};
 use super::HostBuilder;
 use super::link::check_type;
 use crate::error::Error;
+use crate::sched;
 use crate::snapshot::HostValue;
 use crate::state::{Context, Pause, PauseReason, State};
 use crate::trap::Ended;
@@ -64,10 +65,12 @@ pub(crate) fn resume_wasi(
     host: &[(String, HostValue)],
     deterministic: bool,
 ) -> Result<Option<Wasi>, Error> {
-    if let Some((name, _)) = host.iter().find(|(name, _)| name != NAMESPACE) {
+    let known = [NAMESPACE, sched::NAMESPACE];
+    if let Some((name, _)) = host.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         return Err(Error::incompatible(format!("nothing here knows the host state `{name}`")));
     }
-    let Some((_, value)) = host.first() else { return Ok(None) };
+    let own = host.iter().find(|(name, _)| name == NAMESPACE);
+    let Some((_, value)) = own else { return Ok(None) };
     let options = match setup {
         Some(WasiSetup::Restore(options)) => options,
         // Enough for a guest without directories, whose output then goes nowhere.
@@ -175,7 +178,7 @@ fn issue(
 }
 
 /// Makes the guest unwind once this import has returned.
-fn pause(caller: &mut Caller<'_, State>, reason: PauseReason) -> Result<(), Error> {
+pub(super) fn pause(caller: &mut Caller<'_, State>, reason: PauseReason) -> Result<(), Error> {
     let fuel = caller.read_fuel();
     caller.data_mut().pause = Some(Pause { reason, fuel });
     caller.write_fuel(abi::UNWIND)

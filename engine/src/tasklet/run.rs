@@ -19,6 +19,7 @@ const UNLIMITED: u64 = u64::MAX;
 enum Stop {
     Budget,
     Wait(Wait),
+    Ask,
     Exit(u32),
     Finished(Vec<Value>),
     Trap(Trap),
@@ -84,6 +85,11 @@ impl Tasklet {
                 self.waiting = Some(wait.clone());
                 return Ok(Outcome::Waiting(wait));
             }
+            Stop::Ask => {
+                self.return_unspent(remaining);
+                self.status = Status::Paused(PauseReason::Waiting);
+                return Ok(Outcome::Asks);
+            }
             Stop::Finished(results) => Status::Finished(results),
             Stop::Exit(code) => Status::Exited(code),
             Stop::Trap(trap) => Status::Trapped(trap),
@@ -93,6 +99,14 @@ impl Tasklet {
         let outcome = status.ended().unwrap_or(Outcome::OutOfBudget);
         self.status = status;
         Ok(outcome)
+    }
+
+    /// Ends a paused tasklet against its will.
+    pub(crate) fn end_with(&mut self, kind: TrapKind, message: String) -> Result<Trap, Error> {
+        let mut trap = Trap { kind, message, backtrace: Vec::new() };
+        frames::add_paused_frames(&mut self.store, &mut trap.backtrace)?;
+        self.stopped(Stop::Trap(trap.clone()), 0)?;
+        Ok(trap)
     }
 
     /// Gives back what the budget holds beyond debts.
@@ -200,6 +214,7 @@ impl Tasklet {
                 Some(state::Pause { reason: state::PauseReason::Wait(wait), .. }) => {
                     Stop::Wait(wait.clone())
                 }
+                Some(state::Pause { reason: state::PauseReason::Ask, .. }) => Stop::Ask,
             },
             Ok(other) => return Err(Error::internal(format!("`run` returned {other}"))),
             Err(error) => self.trapped(&error),

@@ -112,7 +112,7 @@ pub(crate) fn instantiate(
     globals: &[Value],
 ) -> Result<(Store<State>, Arc<Exports>), Error> {
     host::check_adopted(&host, module.metadata())?;
-    let Host { functions, codecs, mut limits, user, .. } = host;
+    let Host { functions, codecs, mut limits, user, seat, .. } = host;
     check_limits(module, &limits)?;
     limits.stack_bytes = limits.stack_bytes.min(STACK_BYTES_MAX);
     limits.callback_steps = limits.callback_steps.min(CALLBACK_STEPS_MAX);
@@ -123,6 +123,7 @@ pub(crate) fn instantiate(
         exports: None,
         functions: None,
         wasi,
+        seat,
         codecs: Arc::new(codecs),
         image: None,
         changes: Changes::default(),

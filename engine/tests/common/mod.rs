@@ -1,6 +1,8 @@
 //! What the tests share.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+pub mod guests;
+
 use tasklet_engine::{
     CacheMode, Engine, EngineOptions, Entry, Host, Module, Outcome, Snapshot, SnapshotOptions,
     Tasklet, Value, snapshot,

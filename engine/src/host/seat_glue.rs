@@ -1,0 +1,102 @@
+//! The imports of the module `tasklet`, by which a guest takes part in its scheduler.
+
+use tasklet_instrumenter::{FunctionType, ValType};
+use wasmtime::{AsContextMut, Caller, Func, FuncType, Store, Val};
+
+use super::link::check_type;
+use super::wasi_glue::pause;
+use crate::error::Error;
+use crate::sched::seat::{Called, Function, SeatState, Type};
+use crate::sched::{NAMESPACE, Seat};
+use crate::snapshot::HostValue;
+use crate::state::{Context, PauseReason, State};
+use crate::trap::Ended;
+
+/// The import of that name.
+pub(super) fn link(store: &mut Store<State>, name: &str, ty: &FuncType) -> Result<Func, Error> {
+    let unknown = |way_out: &str| Error::UnknownImport {
+        module: NAMESPACE.to_string(),
+        name: name.to_string(),
+        ty: ty.to_string(),
+        way_out: way_out.to_string(),
+    };
+    let Some(function) = Function::by_name(name) else {
+        return Err(unknown("docs/scheduler.md lists what schedulers provide"));
+    };
+    check_type(NAMESPACE, name, ty, &function_type(function))?;
+    let Some(seat) = &mut store.data_mut().seat else {
+        return Err(unknown("it is for tasklets of a `Scheduler`: use `Scheduler::spawn`"));
+    };
+    seat.linked = true;
+    let call = move |mut caller: Caller<'_, State>, params: &[Val], results: &mut [Val]| {
+        let mut args = [0; 4];
+        for (arg, value) in args.iter_mut().zip(params) {
+            *arg = value.i32().unwrap_or(0) as u32;
+        }
+        let returned = issue(&mut caller, function, &args)?;
+        if let Some(result) = results.first_mut() {
+            *result = match function.result() {
+                Type::I32 => Val::I32(returned as i32),
+                Type::I64 => Val::I64(returned),
+            };
+        }
+        Ok(())
+    };
+    Ok(Func::new(store, ty.clone(), call))
+}
+
+fn function_type(function: Function) -> FunctionType {
+    let result = match function.result() {
+        Type::I32 => ValType::I32,
+        Type::I64 => ValType::I64,
+    };
+    FunctionType { params: vec![ValType::I32; function.params()], results: vec![result] }
+}
+
+/// Issues one call; what it returns does not matter if the guest is made to unwind.
+fn issue(
+    caller: &mut Caller<'_, State>,
+    function: Function,
+    args: &[u32],
+) -> wasmtime::Result<i64> {
+    let guest = caller.exports().guest;
+    let mut context = caller.as_context_mut();
+    let (memory, state) = match guest {
+        Some(memory) => memory.data_and_store_mut(&mut context),
+        None => (&mut [][..], context.data_mut()),
+    };
+    let can_unwind = state.depth == 0;
+    let Some(seat) = &mut state.seat else {
+        return Err(Error::internal("a seat is linked but not there").into());
+    };
+    match seat.call(function, args, memory, can_unwind) {
+        Ok(Called::Returns(value)) => Ok(value),
+        Ok(Called::Asks) => {
+            pause(caller, PauseReason::Ask)?;
+            Ok(0)
+        }
+        Err(error) => {
+            let import = format!("{NAMESPACE}::{}", function.name());
+            Err(Ended::Host { import, message: error.to_string() }.into())
+        }
+    }
+}
+
+/// The seat of a tasklet whose snapshot holds this; `fresh` is what a scheduler gives it.
+pub(crate) fn resume_seat(
+    fresh: Option<Seat>,
+    host: &[(String, HostValue)],
+) -> Result<Option<Seat>, Error> {
+    let Some((_, value)) = host.iter().find(|(name, _)| name == NAMESPACE) else {
+        return Ok(fresh);
+    };
+    if fresh.is_none() {
+        let what = "it takes part in a scheduler: load it with `Scheduler::load`";
+        return Err(Error::incompatible(what));
+    }
+    let refused = |what: &dyn std::fmt::Display| {
+        Error::snapshot(format!("the state of `{NAMESPACE}`: {what}"))
+    };
+    let state: SeatState = value.deserialized().map_err(|error| refused(&error))?;
+    Seat::restore(state).map(Some).map_err(|what| refused(&what))
+}

@@ -1,0 +1,268 @@
+//! Many tasklets that take turns, and channels between them: Stackless's model.
+//!
+//! `core` with `queue` and `channel` is the scheduler as a state machine, `seat` what its guests see
+//! of it; neither runs anything. The rest is [`Scheduler`], which runs tasklets as these say.
+
+mod answer;
+mod budget;
+mod channel;
+mod channels;
+mod core;
+mod hooks;
+pub(crate) mod limits;
+mod moving;
+mod queue;
+mod result;
+mod run;
+pub(crate) mod seat;
+mod spawn;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+
+pub use budget::Budget;
+pub use channel::{ChannelOptions, Direction, Preference};
+pub use channels::Handed;
+pub use moving::{LoadOptions, NotPut, Taken};
+pub use result::{Flags, RunResult};
+pub use seat::{ChannelName, Message};
+pub(crate) use seat::{NAMESPACE, Seat};
+pub use spawn::Spawn;
+
+use self::core::{Core, Place, Refusal};
+use self::hooks::Hooks;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::module::Module;
+use crate::snapshot::Digest;
+use crate::tasklet::{Status, Tasklet};
+
+/// A tasklet of a scheduler. Numbers are not used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TaskletId(pub(crate) u64);
+
+/// A channel of a scheduler. Numbers are not used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelId(pub(crate) u64);
+
+impl TaskletId {
+    /// The number, as the guest's import `id` returns it.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for TaskletId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for ChannelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Runs tasklets in turn, on one thread, in an order that follows from what they do alone: first
+/// come first served.
+///
+/// The session of Stackless Python's documentation, in which a tasklet is interrupted, written down,
+/// destroyed, and goes on from what was written:
+///
+/// ```
+/// use tasklet_engine::{Budget, Engine, EngineOptions, Entry, Module, RunResult, Scheduler};
+/// # use tasklet_engine::{CacheMode, Status, Value};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let wasm = wat::parse_str(r#"(module (func (export "main") (result i32) (local $i i32)
+/// #   (loop $l (br_if $l (i32.lt_s (local.tee $i (i32.add (local.get $i) (i32.const 1)))
+/// #     (i32.const 20)))) (local.get $i)))"#)?;
+/// # let mut options = EngineOptions::default();
+/// # options.cache = CacheMode::Off;
+/// # let engine = Engine::new(&options)?;
+/// # let module = Module::load(&engine, &wasm)?;
+/// let args = Entry::Invoke { name: "main".into(), args: vec![] };
+/// let mut sched = Scheduler::new(&engine);
+/// sched.spawn(&module, args)?;                          // stackless.tasklet(func)()
+/// let mut t1 = match sched.run(Budget::steps(100))? {   // t1 = stackless.run(100)
+///     RunResult::Interrupted(id) => sched.take(id)?,
+///     other => panic!("{other:?}"),
+/// };
+/// let s = t1.dump()?;                                   // s = pickle.dumps(t1)
+/// t1.kill();                                            // t1.remove(); del t1
+/// let t2 = sched.load(&s)?;                             // t2 = pickle.loads(s)
+/// sched.insert(t2)?;                                    // t2.insert()
+/// sched.run(Budget::steps(100))?;                       // stackless.run(100): it goes on
+/// # assert_eq!(sched.end(t2), Some(&Status::Finished(vec![Value::I32(20)])));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Scheduler {
+    engine: Engine,
+    core: Core,
+    tasklets: HashMap<TaskletId, Member>,
+    /// The channels by name, and the names by channel.
+    names: BTreeMap<String, ChannelId>,
+    channel_names: HashMap<ChannelId, String>,
+    /// Those whose tasklets came in: snapshots of them need not be compiled again.
+    modules: HashMap<Digest, Module>,
+    /// How tasklets have ended, the latest of them.
+    ends: HashMap<TaskletId, Status>,
+    ended: VecDeque<TaskletId>,
+    hooks: Hooks,
+    tasklets_max: usize,
+}
+
+/// A tasklet, and what its numbers for channels mean here.
+struct Member {
+    tasklet: Tasklet,
+    channels: Vec<ChannelId>,
+}
+
+impl Member {
+    fn seat(&mut self) -> Option<&mut Seat> {
+        self.tasklet.store.data_mut().seat.as_mut()
+    }
+}
+
+impl Scheduler {
+    /// A scheduler without tasklets. Modules of snapshots are compiled with that engine.
+    pub fn new(engine: &Engine) -> Scheduler {
+        Scheduler {
+            engine: engine.clone(),
+            core: Core::default(),
+            tasklets: HashMap::new(),
+            names: BTreeMap::new(),
+            channel_names: HashMap::new(),
+            modules: HashMap::new(),
+            ends: HashMap::new(),
+            ended: VecDeque::new(),
+            hooks: Hooks::default(),
+            tasklets_max: limits::TASKLETS_MAX,
+        }
+    }
+
+    /// Sets how many tasklets there can be, those that guests spawn included; at most, and unless
+    /// set, 16,777,216.
+    pub fn set_tasklets_max(&mut self, tasklets_max: usize) {
+        self.tasklets_max = tasklets_max.min(limits::TASKLETS_MAX);
+    }
+
+    /// Queues a paused tasklet behind all that are ready; nothing if it is queued. One that was
+    /// waiting on a channel when it was taken or dumped waits on it again, behind those that do, or
+    /// exchanges with who waits for it.
+    ///
+    /// # Errors
+    /// [`Error::CannotSchedule`] for one that is blocked, [`Error::NoSuchTasklet`].
+    pub fn insert(&mut self, id: TaskletId) -> Result<(), Error> {
+        if self.core.place(id) == Some(Place::Paused) {
+            return self.rejoin(id);
+        }
+        self.core.insert(id).map_err(|refusal| refused("insert", id, refusal))
+    }
+
+    /// Pauses a tasklet that is ready, or that waits for the system; nothing if it is paused.
+    ///
+    /// # Errors
+    /// [`Error::CannotSchedule`] for one that is blocked, [`Error::NoSuchTasklet`].
+    pub fn remove(&mut self, id: TaskletId) -> Result<(), Error> {
+        self.core.remove(id).map_err(|refusal| refused("remove", id, refusal))
+    }
+
+    /// Destroys a tasklet, wherever it stands. Nothing of it runs any more; what it waited for is
+    /// as if it had never come.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTasklet`].
+    pub fn kill(&mut self, id: TaskletId) -> Result<(), Error> {
+        self.take(id).map(Taken::kill)
+    }
+
+    /// How many tasklets can run now.
+    pub fn run_count(&self) -> usize {
+        self.core.run_count()
+    }
+
+    /// The tasklets that can run now, in the order in which they will.
+    pub fn ready(&self) -> Vec<TaskletId> {
+        self.core.ready().collect()
+    }
+
+    /// Where a tasklet stands; of one that is not here all flags are false.
+    pub fn flags(&self, id: TaskletId) -> Flags {
+        let Some(place) = self.core.place(id) else { return Flags::default() };
+        let seat = self.tasklets.get(&id).and_then(|m| m.tasklet.store.data().seat.as_ref());
+        Flags {
+            alive: true,
+            paused: place == Place::Paused,
+            scheduled: matches!(place, Place::Ready(_) | Place::Current | Place::Blocked(..)),
+            blocked: matches!(place, Place::Blocked(..)),
+            waiting: matches!(place, Place::Outside(_)),
+            atomic: seat.is_some_and(|seat| seat.atomic),
+        }
+    }
+
+    /// The channel that a tasklet waits on, and for what.
+    pub fn blocked_on(&self, id: TaskletId) -> Option<(ChannelId, Direction)> {
+        match self.core.place(id)? {
+            Place::Blocked(channel, direction, _) => Some((channel, direction)),
+            _ => None,
+        }
+    }
+
+    /// Whether a tasklet can be written down, and if not why. This costs what a snapshot does, but
+    /// for the writing.
+    ///
+    /// # Errors
+    /// Those of [`Tasklet::snapshot`], and [`Error::NoSuchTasklet`].
+    pub fn restorable(&mut self, id: TaskletId) -> Result<(), Error> {
+        self.member(id)?.tasklet.snapshot(&Default::default()).map(drop)
+    }
+
+    /// How a tasklet has ended: [`Status::Finished`], [`Status::Exited`] or [`Status::Trapped`].
+    /// The latest 65,536 ends are remembered.
+    pub fn end(&self, id: TaskletId) -> Option<&Status> {
+        self.ends.get(&id)
+    }
+
+    /// A tasklet that is here.
+    pub fn tasklet(&self, id: TaskletId) -> Option<&Tasklet> {
+        self.tasklets.get(&id).map(|member| &member.tasklet)
+    }
+
+    /// The same, to look at it closer, or to [`Tasklet::wait`] for the system.
+    pub fn tasklet_mut(&mut self, id: TaskletId) -> Option<&mut Tasklet> {
+        self.tasklets.get_mut(&id).map(|member| &mut member.tasklet)
+    }
+
+    fn member(&mut self, id: TaskletId) -> Result<&mut Member, Error> {
+        self.tasklets.get_mut(&id).ok_or(Error::NoSuchTasklet { id })
+    }
+
+    fn seat(&mut self, id: TaskletId) -> Result<&mut Seat, Error> {
+        let seat = self.member(id)?.seat();
+        seat.ok_or_else(|| Error::internal(format!("tasklet {id} has no seat")))
+    }
+}
+
+fn refused(verb: &'static str, id: TaskletId, refusal: Refusal) -> Error {
+    let what = match refusal {
+        Refusal::Unknown => return Error::NoSuchTasklet { id },
+        Refusal::Blocked => {
+            "it waits on a channel; `take` takes it off, and closing the channel wakes it"
+        }
+        Refusal::Current => "it is running",
+    };
+    Error::CannotSchedule { verb, id, what }
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler")
+            .field("tasklets", &self.core.len())
+            .field("run_count", &self.run_count())
+            .field("channels", &self.names)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,152 @@
+//! What is done with what guests ask for.
+
+use super::channel::{Direction, Next};
+use super::core::Exchange;
+use super::seat::{Answer, Message, Request, code};
+use super::{ChannelId, Scheduler, TaskletId};
+use crate::error::{Error, ErrorKind};
+use crate::trap::TrapKind;
+
+/// How a turn goes on once a request has been answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// The tasklet goes on.
+    Stay,
+    /// The next in line runs.
+    Leave,
+    /// This one runs now.
+    HandOver(TaskletId),
+    /// As when its budget is used up.
+    SliceOver,
+}
+
+impl Scheduler {
+    /// Answers the current tasklet, or lets it wait.
+    pub(super) fn answer(&mut self, id: TaskletId) -> Result<After, Error> {
+        let asked = self.seat(id)?.asked.take();
+        let asked = asked.ok_or_else(|| Error::internal(format!("tasklet {id} asks nothing")))?;
+        match asked {
+            Request::Yield => {
+                self.core.requeue(id);
+                self.tell(id, 0, After::Leave)
+            }
+            Request::Park => {
+                self.core.park(id);
+                self.tell(id, 0, After::Leave)
+            }
+            Request::Atomic { before } => self.tell(id, i64::from(before), After::SliceOver),
+            Request::Send { .. } | Request::Receive { .. } => self.exchange(id, asked),
+            Request::Balance { channel } => {
+                let channel = self.channel_of(id, channel)?;
+                let channel = channel.and_then(|id| self.core.channel(id));
+                let balance = channel.map_or(0, |channel| channel.balance());
+                self.tell(id, balance, After::Stay)
+            }
+            Request::Close { channel } => {
+                if let Some(channel) = self.channel_of(id, channel)? {
+                    let woken = self.core.close(channel);
+                    self.tell_closed(woken)?;
+                }
+                self.tell(id, 0, After::Stay)
+            }
+            Request::Spawn { entry, argument } => self.answer_spawn(id, entry, argument.0),
+        }
+    }
+
+    /// Inserts a paused tasklet. What it was waiting for on a channel it is waiting for again.
+    pub(super) fn rejoin(&mut self, id: TaskletId) -> Result<(), Error> {
+        let seat = self.seat(id)?;
+        match seat.asked.take_if(|asked| asked.waits_on().is_some()) {
+            // Of what it asked otherwise it asks again when it runs.
+            None => {
+                self.core.requeue(id);
+                Ok(())
+            }
+            Some(asked) => self.exchange(id, asked).map(drop),
+        }
+    }
+
+    /// Lets the current tasklet, or one that is inserted, send or receive.
+    fn exchange(&mut self, id: TaskletId, asked: Request) -> Result<After, Error> {
+        let (number, direction, may_wait) = match &asked {
+            Request::Send { channel, may_wait, .. } => (*channel, Direction::Send, *may_wait),
+            Request::Receive { channel, may_wait } => (*channel, Direction::Receive, *may_wait),
+            _ => return Err(Error::internal("an exchange of nothing")),
+        };
+        let channel = self.channel_of(id, number)?;
+        if let (Some(call), Some(channel)) = (&mut self.hooks.on_channel, channel) {
+            let meets = self.core.channel(channel).is_some_and(|c| c.closed || c.meets(direction));
+            call(channel, id, direction, may_wait && !meets);
+        }
+        let exchange = match channel {
+            Some(channel) => self.core.exchange(id, channel, direction, may_wait),
+            None => Exchange::Closed,
+        };
+        match exchange {
+            Exchange::Met(partner, next) => {
+                let (receiver, message) = match asked {
+                    Request::Send { error, message, .. } => {
+                        self.seat(id)?.answer(Answer::Code(0));
+                        let message = message.0;
+                        let kind = if error { Message::Error } else { Message::Data };
+                        (partner, kind(message))
+                    }
+                    _ => (id, self.collect(partner)?),
+                };
+                self.seat(receiver)?.deliver(message);
+                Ok(match next {
+                    Next::Stay => After::Stay,
+                    Next::HandOver => After::HandOver(partner),
+                    Next::Ring => After::Leave,
+                })
+            }
+            Exchange::Waits => {
+                self.seat(id)?.asked = Some(asked);
+                Ok(After::Leave)
+            }
+            Exchange::WouldBlock => self.refuse(id, code::WOULD_BLOCK),
+            Exchange::Closed => self.refuse(id, code::CLOSED),
+        }
+    }
+
+    fn answer_spawn(
+        &mut self,
+        id: TaskletId,
+        entry: String,
+        argument: Vec<u8>,
+    ) -> Result<After, Error> {
+        match self.spawn_child(id, entry, argument) {
+            Ok(child) => self.tell(id, child.0 as i64, After::Stay),
+            Err(Error::NoSuchExport { .. } | Error::Arguments { .. }) => {
+                self.tell(id, code::NO_ENTRY, After::Stay)
+            }
+            Err(error) if error.kind() == ErrorKind::Limit => {
+                self.tell(id, code::LIMIT, After::Stay)
+            }
+            Err(error) if error.kind() == ErrorKind::Internal => Err(error),
+            // The parent cannot help it, and its embedder has to know.
+            Err(error) => {
+                let message = format!("{} `tasklet::spawn`: {error}", TrapKind::Host.text());
+                self.member(id)?.tasklet.end_with(TrapKind::Host, message)?;
+                Ok(After::Stay)
+            }
+        }
+    }
+
+    fn tell(&mut self, id: TaskletId, code: i64, after: After) -> Result<After, Error> {
+        self.seat(id)?.answer(Answer::Code(code));
+        Ok(after)
+    }
+
+    /// Answers one who cannot exchange; if it was to be inserted, it is.
+    fn refuse(&mut self, id: TaskletId, code: i64) -> Result<After, Error> {
+        if self.core.current() != Some(id) {
+            self.core.requeue(id);
+        }
+        self.tell(id, code, After::Stay)
+    }
+
+    fn channel_of(&mut self, id: TaskletId, number: u32) -> Result<Option<ChannelId>, Error> {
+        Ok(self.member(id)?.channels.get(number as usize).copied())
+    }
+}

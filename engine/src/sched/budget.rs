@@ -1,0 +1,156 @@
+//! How long a run may go on, and what of it is left.
+
+/// How long [`Scheduler::run`](super::Scheduler::run) may go on, in steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Budget {
+    slice: Option<u64>,
+    total: Option<u64>,
+    soft: bool,
+    round_robin: bool,
+}
+
+impl Budget {
+    /// Each tasklet may run for that many steps at a stretch; the first that has not left the
+    /// processor by then is interrupted and handed out. 0 counts as 1.
+    pub fn steps(slice: u64) -> Budget {
+        Budget { slice: Some(slice.max(1)), ..Budget::default() }
+    }
+
+    /// The whole run is of that many steps; whoever runs then is interrupted.
+    pub fn total(steps: u64) -> Budget {
+        Budget { total: Some(steps), ..Budget::default() }
+    }
+
+    /// Until nothing is ready any more.
+    pub fn unlimited() -> Budget {
+        Budget::default()
+    }
+
+    /// The same, and the whole run is of that many steps at most.
+    pub fn with_total(self, steps: u64) -> Budget {
+        Budget { total: Some(steps), ..self }
+    }
+
+    /// Nobody is interrupted: once the budget is used up, the run ends where the current tasklet
+    /// leaves the processor by itself, and all stay queued. One that never does is not stopped.
+    pub fn soft(self) -> Budget {
+        Budget { soft: true, ..self }
+    }
+
+    /// A tasklet whose slice ends is queued behind the others instead of being handed out. The
+    /// total still ends the run.
+    pub fn round_robin(self) -> Budget {
+        Budget { round_robin: true, ..self }
+    }
+}
+
+/// What is done with a tasklet whose grant is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It is paused and handed out.
+    Interrupt,
+    /// It is queued, the next runs.
+    Requeue,
+    /// It goes on until it leaves the processor.
+    GoOn,
+}
+
+/// The account of one run. What tasklets give back is signed, so sums are.
+#[derive(Debug)]
+pub(crate) struct Account {
+    budget: Budget,
+    slice_left: i128,
+    total_left: i128,
+    /// A soft run is over: it ends at the next switch.
+    due: bool,
+}
+
+impl Account {
+    pub(crate) fn new(budget: Budget) -> Account {
+        let total_left = budget.total.map_or(i128::MAX / 2, i128::from);
+        Account { budget, slice_left: 0, total_left, due: false }
+    }
+
+    /// Another tasklet begins.
+    pub(crate) fn begin_slice(&mut self) {
+        self.slice_left = self.budget.slice.map_or(i128::MAX / 2, i128::from);
+    }
+
+    /// What the current tasklet may be given.
+    pub(crate) fn grant(&self) -> u64 {
+        if self.due {
+            return u64::MAX;
+        }
+        let left = self.slice_left.min(self.total_left).max(0);
+        u64::try_from(left).unwrap_or(u64::MAX)
+    }
+
+    /// It was given that much, less what it gave back.
+    pub(crate) fn spend(&mut self, steps: i128) {
+        self.slice_left -= steps;
+        self.total_left -= steps;
+    }
+
+    /// The grant is used up.
+    pub(crate) fn stop(&mut self) -> Stop {
+        if self.budget.soft {
+            self.due = true;
+            return Stop::GoOn;
+        }
+        match self.budget.round_robin && !self.is_spent() {
+            true => Stop::Requeue,
+            false => Stop::Interrupt,
+        }
+    }
+
+    /// Whether the run ends at this switch.
+    pub(crate) fn ends_at_switch(&self) -> bool {
+        self.due || self.is_spent()
+    }
+
+    fn is_spent(&self) -> bool {
+        self.budget.total.is_some() && self.total_left <= 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_renewed_and_the_total_is_not() {
+        let mut account = Account::new(Budget::steps(10).with_total(25).round_robin());
+        for (grant, stop) in [(10, Stop::Requeue), (10, Stop::Requeue), (5, Stop::Interrupt)] {
+            account.begin_slice();
+            assert_eq!(account.grant(), grant);
+            account.spend(i128::from(grant));
+            assert_eq!(account.grant(), 0);
+            assert_eq!(account.stop(), stop);
+        }
+        assert!(account.ends_at_switch());
+    }
+
+    #[test]
+    fn what_is_given_back_is_there_again() {
+        let mut account = Account::new(Budget::steps(10));
+        account.begin_slice();
+        account.spend(4);
+        assert_eq!(account.grant(), 6);
+        // Credit of an earlier slice.
+        account.spend(-2);
+        assert_eq!(account.grant(), 8);
+        account.spend(20);
+        assert_eq!((account.grant(), account.stop()), (0, Stop::Interrupt));
+        assert!(!account.ends_at_switch());
+    }
+
+    #[test]
+    fn a_soft_run_ends_at_a_switch() {
+        let mut account = Account::new(Budget::total(5).soft());
+        account.begin_slice();
+        account.spend(5);
+        assert_eq!((account.stop(), account.grant()), (Stop::GoOn, u64::MAX));
+        assert!(account.ends_at_switch());
+        assert_eq!(Budget::steps(0), Budget::steps(1));
+    }
+}

@@ -1,0 +1,172 @@
+//! Channels as the program outside uses them.
+
+use super::channel::{ChannelOptions, Direction};
+use super::core::Exchange;
+use super::limits::{CHANNELS_MAX, MESSAGE_BYTES_MAX, NAME_BYTES_MAX};
+use super::seat::{Answer, Message, code};
+use super::{ChannelId, Scheduler, TaskletId};
+use crate::error::Error;
+
+/// What has become of a message that was offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Handed {
+    /// This tasklet has it, and is ready.
+    To(TaskletId),
+    /// Nobody waits for one; here it is back.
+    Nobody(Message),
+}
+
+impl Scheduler {
+    /// Makes a channel. Snapshots of tasklets that were given it refer to it by its name.
+    ///
+    /// # Errors
+    /// [`Error::ChannelExists`], [`Error::Limit`].
+    pub fn channel(&mut self, name: &str, options: ChannelOptions) -> Result<ChannelId, Error> {
+        if name.len() > NAME_BYTES_MAX {
+            return Err(Error::limit(format!("a name of {} bytes", name.len())));
+        }
+        if self.names.len() >= CHANNELS_MAX {
+            return Err(Error::limit(format!("more than {CHANNELS_MAX} channels")));
+        }
+        if self.names.contains_key(name) {
+            return Err(Error::ChannelExists { name: name.to_string() });
+        }
+        let id = self.core.add_channel(options);
+        self.names.insert(name.to_string(), id);
+        self.channel_names.insert(id, name.to_string());
+        Ok(id)
+    }
+
+    /// The channel of that name.
+    pub fn find_channel(&self, name: &str) -> Option<ChannelId> {
+        self.names.get(name).copied()
+    }
+
+    /// Changes how a channel behaves, from the next exchange on.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchChannel`].
+    pub fn set_channel_options(
+        &mut self,
+        id: ChannelId,
+        options: ChannelOptions,
+    ) -> Result<(), Error> {
+        self.known(id)?;
+        if let Some(channel) = self.core.channel_mut(id) {
+            channel.options = options;
+        }
+        Ok(())
+    }
+
+    /// How many wait to send, or if negative to receive.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchChannel`].
+    pub fn balance(&self, id: ChannelId) -> Result<i64, Error> {
+        self.known(id)?;
+        Ok(self.core.channel(id).map_or(0, |channel| channel.balance()))
+    }
+
+    /// Those who wait on a channel, first come first.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchChannel`].
+    pub fn waiting_on(&self, id: ChannelId) -> Result<Vec<TaskletId>, Error> {
+        self.known(id)?;
+        Ok(self.core.channel(id).map_or(Vec::new(), |channel| channel.waiting().collect()))
+    }
+
+    /// Hands a message to the first who waits for one. Nobody outside can wait for a receiver: if
+    /// there is none, the message comes back.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchChannel`], [`Error::ChannelClosed`], [`Error::Limit`].
+    pub fn try_send(&mut self, id: ChannelId, message: Message) -> Result<Handed, Error> {
+        self.open_one(id)?;
+        if message.len() > MESSAGE_BYTES_MAX {
+            return Err(Error::limit(format!("a message of {} bytes", message.len())));
+        }
+        match self.core.exchange_outside(id, Direction::Send) {
+            Exchange::Met(receiver, _) => {
+                self.seat(receiver)?.deliver(message);
+                Ok(Handed::To(receiver))
+            }
+            _ => Ok(Handed::Nobody(message)),
+        }
+    }
+
+    /// Takes the message of the first who waits to send one.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchChannel`], [`Error::ChannelClosed`].
+    pub fn try_receive(&mut self, id: ChannelId) -> Result<Option<Message>, Error> {
+        self.open_one(id)?;
+        match self.core.exchange_outside(id, Direction::Receive) {
+            Exchange::Met(sender, _) => self.collect(sender).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Closes a channel: all who wait on it are ready, and are told; so is who uses it from now on.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchChannel`].
+    pub fn close(&mut self, id: ChannelId) -> Result<(), Error> {
+        self.known(id)?;
+        let woken = self.core.close(id);
+        self.tell_closed(woken)
+    }
+
+    /// Opens a channel that was closed.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchChannel`].
+    pub fn open(&mut self, id: ChannelId) -> Result<(), Error> {
+        self.known(id)?;
+        if let Some(channel) = self.core.channel_mut(id) {
+            channel.closed = false;
+        }
+        Ok(())
+    }
+
+    /// Closes a channel for good; its name is free. To tasklets that were given it it stays closed.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchChannel`].
+    pub fn remove_channel(&mut self, id: ChannelId) -> Result<(), Error> {
+        self.known(id)?;
+        let woken = self.core.remove_channel(id);
+        if let Some(name) = self.channel_names.remove(&id) {
+            self.names.remove(&name);
+        }
+        self.tell_closed(woken)
+    }
+
+    pub(super) fn tell_closed(&mut self, woken: Vec<TaskletId>) -> Result<(), Error> {
+        for id in woken {
+            self.seat(id)?.answer(Answer::Code(code::CLOSED));
+        }
+        Ok(())
+    }
+
+    /// The message of one who waited to send it, and is told that it was.
+    pub(super) fn collect(&mut self, sender: TaskletId) -> Result<Message, Error> {
+        let seat = self.seat(sender)?;
+        let message = seat.sending();
+        seat.answer(Answer::Code(0));
+        message.ok_or_else(|| Error::internal(format!("tasklet {sender} has no message")))
+    }
+
+    fn known(&self, id: ChannelId) -> Result<&str, Error> {
+        let name = self.channel_names.get(&id);
+        name.map(String::as_str).ok_or_else(|| Error::NoSuchChannel { name: id.to_string() })
+    }
+
+    fn open_one(&self, id: ChannelId) -> Result<(), Error> {
+        let name = self.known(id)?;
+        match self.core.channel(id) {
+            Some(channel) if !channel.closed => Ok(()),
+            _ => Err(Error::ChannelClosed { name: name.to_string() }),
+        }
+    }
+}

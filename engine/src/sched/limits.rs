@@ -1,0 +1,22 @@
+//! What one scheduler, and one guest that takes part in it, may have.
+
+/// Tasklets in one scheduler.
+pub const TASKLETS_MAX: usize = 16 << 20;
+/// Channels in one scheduler.
+pub const CHANNELS_MAX: usize = 1 << 20;
+/// Channels that one tasklet is given.
+pub const GRANTS_MAX: usize = 4096;
+/// Bytes of a channel's name, and of the name of an entry that a guest spawns.
+pub const NAME_BYTES_MAX: usize = 1024;
+/// Bytes of one message.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// Bytes of the argument that a tasklet is spawned with.
+pub const ARGUMENT_BYTES_MAX: usize = 1 << 20;
+/// Messages of one `send_all`.
+pub const SEQUENCE_MAX: u32 = 1 << 20;
+/// Steps by which an atomic section may overdraw its slice.
+pub const ATOMIC_STEPS_MAX: u64 = 1 << 28;
+/// Modules that a scheduler remembers, so that snapshots of them need not be compiled.
+pub const MODULES_KEPT_MAX: usize = 1024;
+/// Ends of tasklets that are remembered; beyond, the oldest is forgotten.
+pub const ENDS_KEPT_MAX: usize = 1 << 16;

@@ -1,0 +1,185 @@
+//! A tasklet's seat in a scheduler: what the imports of the module `tasklet` know and do.
+//!
+//! An import that needs the scheduler *asks*: it leaves a [`Request`], the guest unwinds, the
+//! scheduler decides and leaves an [`Answer`], and the import is issued again and returns it. So all
+//! that a waiting tasklet waits for is here, as plain data, and a snapshot can hold it.
+
+mod calls;
+mod state;
+
+pub(crate) use calls::{Called, Function, Type};
+pub(crate) use state::SeatState;
+
+use serde::{Deserialize, Serialize};
+
+use super::TaskletId;
+use super::channel::Direction;
+use crate::wasi::Bytes;
+
+/// The module name of the imports, and of the state in snapshots.
+pub(crate) const NAMESPACE: &str = "tasklet";
+
+/// What imports return when they cannot do what was asked; a guest's C header would name these.
+pub(crate) mod code {
+    /// The channel is closed.
+    pub(crate) const CLOSED: i64 = -1;
+    /// It would have to wait, and was told not to.
+    pub(crate) const WOULD_BLOCK: i64 = -2;
+    /// No such channel.
+    pub(crate) const NO_CHANNEL: i64 = -3;
+    /// A host import is on the native stack: nothing can wait below it.
+    pub(crate) const IN_CALLBACK: i64 = -4;
+    /// A limit is exceeded.
+    pub(crate) const LIMIT: i64 = -5;
+    /// No exported function of that name without parameters and results.
+    pub(crate) const NO_ENTRY: i64 = -6;
+}
+
+/// A channel that a tasklet was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelName {
+    /// What the guest calls it.
+    pub guest: String,
+    /// What it is called in the scheduler.
+    pub channel: String,
+}
+
+/// What a receiver is handed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A message.
+    Data(Vec<u8>),
+    /// An error, which the guest is told apart from a message.
+    Error(Vec<u8>),
+}
+
+impl Message {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Message::Data(bytes) | Message::Error(bytes) => bytes,
+        }
+    }
+
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+}
+
+/// What a tasklet asks its scheduler for. Channels are positions among those it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// To let the others run.
+    Yield,
+    /// To be paused.
+    Park,
+    /// The atomic section is over, and the slice was already.
+    Atomic {
+        before: bool,
+    },
+    Send {
+        channel: u32,
+        error: bool,
+        message: Bytes,
+        may_wait: bool,
+    },
+    Receive {
+        channel: u32,
+        may_wait: bool,
+    },
+    Balance {
+        channel: u32,
+    },
+    Close {
+        channel: u32,
+    },
+    Spawn {
+        entry: String,
+        argument: Bytes,
+    },
+}
+
+impl Request {
+    /// The channel by which it would wait, and in which direction.
+    pub(crate) fn waits_on(&self) -> Option<(u32, Direction)> {
+        match self {
+            Request::Send { channel, may_wait: true, .. } => Some((*channel, Direction::Send)),
+            Request::Receive { channel, may_wait: true } => Some((*channel, Direction::Receive)),
+            _ => None,
+        }
+    }
+}
+
+/// What the scheduler answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Answer {
+    /// What the import returns.
+    Code(i64),
+    Message {
+        error: bool,
+        bytes: Bytes,
+    },
+}
+
+/// All that a scheduler and its guest have to say to each other.
+#[derive(Debug, Default)]
+pub(crate) struct Seat {
+    pub(crate) id: TaskletId,
+    /// Whether the module imports anything of it. If not, a snapshot says nothing of the seat, and
+    /// can be resumed without a scheduler.
+    pub(crate) linked: bool,
+    pub(crate) channels: Vec<ChannelName>,
+    pub(crate) argument: Vec<u8>,
+    /// In an atomic section: no slice ends.
+    pub(crate) atomic: bool,
+    /// The slice has ended in the atomic section. Not in snapshots: none is made then.
+    pub(crate) overdue: bool,
+    /// What is asked, until it is answered.
+    pub(crate) asked: Option<Request>,
+    /// The answer, until the import has returned it.
+    pub(crate) answer: Option<Answer>,
+    /// Messages of a `send_all` that have been handed over.
+    sent: u32,
+    /// The message received last, of which the guest may want the rest.
+    message: Vec<u8>,
+}
+
+impl Seat {
+    pub(crate) fn new(channels: Vec<ChannelName>, argument: Vec<u8>) -> Seat {
+        Seat { channels, argument, ..Seat::default() }
+    }
+
+    /// What it asks has been decided.
+    pub(crate) fn answer(&mut self, answer: Answer) {
+        self.asked = None;
+        self.answer = Some(answer);
+    }
+
+    /// The message that it waits to send; it stays until the answer.
+    pub(crate) fn sending(&mut self) -> Option<Message> {
+        match &mut self.asked {
+            Some(Request::Send { error, message, .. }) => {
+                let bytes = std::mem::take(&mut message.0);
+                Some(if *error { Message::Error(bytes) } else { Message::Data(bytes) })
+            }
+            _ => None,
+        }
+    }
+
+    /// It is handed a message.
+    pub(crate) fn deliver(&mut self, message: Message) {
+        let (error, bytes) = match message {
+            Message::Data(bytes) => (false, bytes),
+            Message::Error(bytes) => (true, bytes),
+        };
+        self.answer(Answer::Message { error, bytes: Bytes(bytes) });
+    }
+}

@@ -1,0 +1,291 @@
+//! What each import does.
+
+use super::{Answer, Message, Request, Seat, code};
+use crate::sched::limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, SEQUENCE_MAX};
+use crate::wasi::Bytes;
+
+/// The type of a parameter or result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Type {
+    I32,
+    I64,
+}
+
+macro_rules! functions {
+    ($($name:ident $import:literal ($params:literal) $result:ident,)*) => {
+        /// The imports. All parameters are `i32`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Function { $($name,)* }
+
+        impl Function {
+            pub(crate) fn by_name(name: &str) -> Option<Function> {
+                match name { $($import => Some(Function::$name),)* _ => None }
+            }
+
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Function::$name => $import,)* }
+            }
+
+            /// How many parameters it has.
+            pub(crate) fn params(self) -> usize {
+                match self { $(Function::$name => $params,)* }
+            }
+
+            pub(crate) fn result(self) -> Type {
+                match self { $(Function::$name => Type::$result,)* }
+            }
+        }
+    };
+}
+
+functions! {
+    Id "id" (0) I64,
+    Argument "argument" (2) I32,
+    Channel "channel" (2) I32,
+    Yield "yield" (0) I32,
+    Park "park" (0) I32,
+    Atomic "atomic" (1) I32,
+    Send "send" (3) I32,
+    SendError "send_error" (3) I32,
+    TrySend "try_send" (3) I32,
+    SendAll "send_all" (3) I32,
+    Receive "receive" (3) I64,
+    TryReceive "try_receive" (3) I64,
+    Rest "rest" (3) I32,
+    Balance "balance" (1) I64,
+    Close "close" (1) I32,
+    Spawn "spawn" (4) I64,
+}
+
+/// What has become of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Called {
+    Returns(i64),
+    /// The guest has to unwind; the import is issued again once there is an answer.
+    Asks,
+}
+
+/// Why a call ends the guest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{len} bytes at {address:#x} are not inside the guest's memory of {size} bytes")]
+pub(crate) struct OutOfBounds {
+    address: u32,
+    len: u32,
+    size: usize,
+}
+
+/// The bit that tells an error from a message in what `receive` returns.
+const ERROR_BIT: i64 = 1 << 32;
+
+impl Seat {
+    /// Does one call. `can_unwind` is whether the guest can: not below a host import.
+    pub(crate) fn call(
+        &mut self,
+        function: Function,
+        args: &[u32],
+        memory: &mut [u8],
+        can_unwind: bool,
+    ) -> Result<Called, OutOfBounds> {
+        let arg = |at: usize| args.get(at).copied().unwrap_or(0);
+        let asks = !matches!(
+            function,
+            Function::Id | Function::Argument | Function::Channel | Function::Rest
+        );
+        if !asks {
+            return self.at_once(function, arg, memory).map(Called::Returns);
+        }
+        // A balance can be negative itself.
+        let refuse = |code: i64| match function {
+            Function::Balance => Ok(Called::Returns(code << 32)),
+            _ => Ok(Called::Returns(code)),
+        };
+        if !can_unwind {
+            return refuse(code::IN_CALLBACK);
+        }
+        let answer = self.answer.take();
+        let again = self.asked.take().is_some() || answer.is_some();
+        if function == Function::SendAll {
+            return self.send_all([arg(0), arg(1), arg(2)], memory, again, answer);
+        }
+        if let Some(answer) = answer {
+            return self.finish(answer, [arg(1), arg(2)], memory).map(Called::Returns);
+        }
+        let request = match self.request(function, arg, memory)? {
+            Ok(request) => request,
+            Err(code) => return refuse(code),
+        };
+        self.asked = Some(request);
+        Ok(Called::Asks)
+    }
+
+    /// The calls that need no scheduler.
+    fn at_once(
+        &self,
+        function: Function,
+        arg: impl Fn(usize) -> u32,
+        memory: &mut [u8],
+    ) -> Result<i64, OutOfBounds> {
+        Ok(match function {
+            Function::Id => self.id.0 as i64,
+            Function::Argument => copy_out(&self.argument, arg(0), arg(1), memory)?,
+            Function::Rest => {
+                let from = (arg(0) as usize).min(self.message.len());
+                copy_out(&self.message[from..], arg(1), arg(2), memory)?
+            }
+            _ => {
+                let name = slice(memory, arg(0), arg(1))?;
+                let found = self.channels.iter().position(|c| c.guest.as_bytes() == name);
+                found.map_or(code::NO_CHANNEL, |at| at as i64)
+            }
+        })
+    }
+
+    /// What is to be asked, or what is returned instead.
+    fn request(
+        &mut self,
+        function: Function,
+        arg: impl Fn(usize) -> u32,
+        memory: &[u8],
+    ) -> Result<Result<Request, i64>, OutOfBounds> {
+        let channel = arg(0);
+        let takes_channel = !matches!(
+            function,
+            Function::Yield | Function::Park | Function::Atomic | Function::Spawn
+        );
+        if takes_channel && channel as usize >= self.channels.len() {
+            return Ok(Err(code::NO_CHANNEL));
+        }
+        Ok(match function {
+            Function::Yield => Ok(Request::Yield),
+            Function::Park => Ok(Request::Park),
+            Function::Atomic => {
+                let before = std::mem::replace(&mut self.atomic, arg(0) != 0);
+                match self.overdue && !self.atomic {
+                    true => Ok(Request::Atomic { before }),
+                    false => Err(i64::from(before)),
+                }
+            }
+            Function::Receive | Function::TryReceive => {
+                // Before the message is taken from its sender.
+                slice(memory, arg(1), arg(2))?;
+                Ok(Request::Receive { channel, may_wait: function == Function::Receive })
+            }
+            Function::Balance => Ok(Request::Balance { channel }),
+            Function::Close => Ok(Request::Close { channel }),
+            Function::Spawn => {
+                spawn(slice(memory, arg(0), arg(1))?, slice(memory, arg(2), arg(3))?)
+            }
+            _ => {
+                let bytes = slice(memory, arg(1), arg(2))?;
+                let error = function == Function::SendError;
+                send(channel, bytes, error, function != Function::TrySend)
+            }
+        })
+    }
+
+    /// What an import returns that has been answered.
+    fn finish(
+        &mut self,
+        answer: Answer,
+        [address, capacity]: [u32; 2],
+        memory: &mut [u8],
+    ) -> Result<i64, OutOfBounds> {
+        match answer {
+            Answer::Code(code) => Ok(code),
+            Answer::Message { error, bytes } => {
+                self.message = bytes.0;
+                let len = copy_out(&self.message, address, capacity, memory)?;
+                Ok(if error { len | ERROR_BIT } else { len })
+            }
+        }
+    }
+
+    /// Sends the messages of a list of (address, length), one after the other. The first that is
+    /// refused ends it; what is returned is how many were sent, or if none was, the refusal.
+    fn send_all(
+        &mut self,
+        [channel, list, count]: [u32; 3],
+        memory: &[u8],
+        again: bool,
+        answer: Option<Answer>,
+    ) -> Result<Called, OutOfBounds> {
+        let done = |sent: u32, code: i64| {
+            Ok(Called::Returns(if sent > 0 { i64::from(sent) } else { code }))
+        };
+        if !again {
+            self.sent = 0;
+        }
+        match answer {
+            Some(Answer::Code(code)) if code < 0 => {
+                return done(std::mem::take(&mut self.sent), code);
+            }
+            // NB: a forged snapshot may say anything.
+            Some(_) => self.sent = self.sent.saturating_add(1),
+            None => {}
+        }
+        if count > SEQUENCE_MAX {
+            return Ok(Called::Returns(code::LIMIT));
+        }
+        if channel as usize >= self.channels.len() {
+            return Ok(Called::Returns(code::NO_CHANNEL));
+        }
+        if self.sent >= count {
+            self.sent = 0;
+            return Ok(Called::Returns(i64::from(count)));
+        }
+        let all = slice(memory, list, count * 8)?;
+        let word = |at: usize| all[at..at + 4].iter().rev().fold(0, |n, b| n << 8 | u32::from(*b));
+        let at = self.sent as usize * 8;
+        let bytes = slice(memory, word(at), word(at + 4))?;
+        match send(channel, bytes, false, true) {
+            Ok(request) => {
+                self.asked = Some(request);
+                Ok(Called::Asks)
+            }
+            Err(code) => done(std::mem::take(&mut self.sent), code),
+        }
+    }
+}
+
+fn send(channel: u32, bytes: &[u8], error: bool, may_wait: bool) -> Result<Request, i64> {
+    if bytes.len() > MESSAGE_BYTES_MAX {
+        return Err(code::LIMIT);
+    }
+    Ok(Request::Send { channel, error, message: Bytes(bytes.to_vec()), may_wait })
+}
+
+fn spawn(entry: &[u8], argument: &[u8]) -> Result<Request, i64> {
+    use crate::sched::limits::ARGUMENT_BYTES_MAX;
+    if entry.len() > NAME_BYTES_MAX || argument.len() > ARGUMENT_BYTES_MAX {
+        return Err(code::LIMIT);
+    }
+    let entry = std::str::from_utf8(entry).map_err(|_| code::NO_ENTRY)?;
+    Ok(Request::Spawn { entry: entry.to_string(), argument: Bytes(argument.to_vec()) })
+}
+
+fn slice(memory: &[u8], address: u32, len: u32) -> Result<&[u8], OutOfBounds> {
+    let start = address as usize;
+    let found = start.checked_add(len as usize).and_then(|end| memory.get(start..end));
+    found.ok_or(OutOfBounds { address, len, size: memory.len() })
+}
+
+/// Copies as much as there is room for; how much there is.
+fn copy_out(
+    bytes: &[u8],
+    address: u32,
+    capacity: u32,
+    memory: &mut [u8],
+) -> Result<i64, OutOfBounds> {
+    slice(memory, address, capacity)?;
+    let len = bytes.len().min(capacity as usize);
+    memory[address as usize..address as usize + len].copy_from_slice(&bytes[..len]);
+    Ok(bytes.len() as i64)
+}
+
+impl From<Message> for Vec<u8> {
+    fn from(message: Message) -> Vec<u8> {
+        match message {
+            Message::Data(bytes) | Message::Error(bytes) => bytes,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The seat as a snapshot holds it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, ChannelName, Request, Seat};
+use crate::sched::limits::{
+    ARGUMENT_BYTES_MAX, GRANTS_MAX, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, SEQUENCE_MAX,
+};
+use crate::wasi::Bytes;
+
+/// What of a [`Seat`] goes along: all but its number, which is the scheduler's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SeatState {
+    pub(crate) channels: Vec<ChannelName>,
+    argument: Bytes,
+    atomic: bool,
+    asked: Option<Request>,
+    answer: Option<Answer>,
+    sent: u32,
+    message: Bytes,
+}
+
+impl Seat {
+    pub(crate) fn state(&self) -> SeatState {
+        SeatState {
+            channels: self.channels.clone(),
+            argument: Bytes(self.argument.clone()),
+            atomic: self.atomic,
+            asked: self.asked.clone(),
+            answer: self.answer.clone(),
+            sent: self.sent,
+            message: Bytes(self.message.clone()),
+        }
+    }
+
+    /// Takes the place of one that was written down, which is not trusted.
+    pub(crate) fn restore(state: SeatState) -> Result<Seat, &'static str> {
+        let message_fits = |bytes: &Bytes| bytes.0.len() <= MESSAGE_BYTES_MAX;
+        let known = |channel: &u32| (*channel as usize) < state.channels.len();
+        if state.channels.len() > GRANTS_MAX {
+            return Err("too many channels");
+        }
+        let long = |name: &str| name.len() > NAME_BYTES_MAX;
+        if state.channels.iter().any(|c| long(&c.guest) || long(&c.channel)) {
+            return Err("the name of a channel is too long");
+        }
+        if state.argument.0.len() > ARGUMENT_BYTES_MAX {
+            return Err("the argument is too long");
+        }
+        if state.asked.is_some() && state.answer.is_some() {
+            return Err("it asks for something that has been answered");
+        }
+        let sound = match &state.asked {
+            Some(Request::Send { channel, message, .. }) => known(channel) && message_fits(message),
+            Some(
+                Request::Receive { channel, .. }
+                | Request::Balance { channel }
+                | Request::Close { channel },
+            ) => known(channel),
+            Some(Request::Spawn { entry, argument }) => {
+                !long(entry) && argument.0.len() <= ARGUMENT_BYTES_MAX
+            }
+            Some(Request::Yield | Request::Park | Request::Atomic { .. }) | None => true,
+        };
+        let answered = match &state.answer {
+            Some(Answer::Message { bytes, .. }) => message_fits(bytes),
+            _ => true,
+        };
+        if !sound || !answered || !message_fits(&state.message) || state.sent > SEQUENCE_MAX {
+            return Err("it asks, or was told, what nobody can");
+        }
+        Ok(Seat {
+            atomic: state.atomic,
+            asked: state.asked,
+            answer: state.answer,
+            sent: state.sent,
+            message: state.message.0,
+            ..Seat::new(state.channels, state.argument.0)
+        })
+    }
+}

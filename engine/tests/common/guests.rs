@@ -1,0 +1,89 @@
+//! Guests that take part in a scheduler, and what their tests share.
+
+use std::sync::{Arc, Mutex};
+
+use tasklet_engine::{Engine, Host, HostBuilder, Module, Scheduler, Spawn, ValType, Value};
+
+/// What all of these guests import and define: `$log` puts a number on the list, `$c` is the
+/// channel that the guest calls "c".
+pub const PRELUDE: &str = r#"
+    (import "tasklet" "id" (func $id (result i64)))
+    (import "tasklet" "argument" (func $argument (param i32 i32) (result i32)))
+    (import "tasklet" "channel" (func $channel (param i32 i32) (result i32)))
+    (import "tasklet" "yield" (func $yield (result i32)))
+    (import "tasklet" "park" (func $park (result i32)))
+    (import "tasklet" "atomic" (func $atomic (param i32) (result i32)))
+    (import "tasklet" "send" (func $send (param i32 i32 i32) (result i32)))
+    (import "tasklet" "send_error" (func $send_error (param i32 i32 i32) (result i32)))
+    (import "tasklet" "try_send" (func $try_send (param i32 i32 i32) (result i32)))
+    (import "tasklet" "send_all" (func $send_all (param i32 i32 i32) (result i32)))
+    (import "tasklet" "receive" (func $receive (param i32 i32 i32) (result i64)))
+    (import "tasklet" "try_receive" (func $try_receive (param i32 i32 i32) (result i64)))
+    (import "tasklet" "rest" (func $rest (param i32 i32 i32) (result i32)))
+    (import "tasklet" "balance" (func $balance (param i32) (result i64)))
+    (import "tasklet" "close" (func $close (param i32) (result i32)))
+    (import "tasklet" "spawn" (func $spawn (param i32 i32 i32 i32) (result i64)))
+    (import "test" "log" (func $log (param i64)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "c")
+    (func $c (result i32) (call $channel (i32.const 0) (i32.const 1)))
+    (func $say (param i32) (call $log (i64.extend_i32_s (local.get 0))))
+    ;; Counts to n, in 8 steps a round or so.
+    (func $count (param $n i32) (result i32) (local $i i32)
+      (loop $l (br_if $l (i32.lt_s
+        (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $n))))
+      (local.get $i))
+"#;
+
+/// The list that guests write to.
+#[derive(Debug, Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<i64>>>);
+
+impl Log {
+    /// What is on it, which is taken off.
+    pub fn take(&self) -> Vec<i64> {
+        std::mem::take(&mut self.0.lock().expect("nobody panics with it"))
+    }
+
+    pub fn push(&self, value: &Value) {
+        if let Value::I64(value) = value {
+            self.0.lock().expect("nobody panics with it").push(*value);
+        }
+    }
+
+    pub fn builder(&self) -> HostBuilder {
+        let list = self.clone();
+        Host::builder().func("test", "log", &[ValType::I64], &[], move |_, args| {
+            list.push(&args[0]);
+            Ok(vec![])
+        })
+    }
+
+    pub fn host(&self) -> Host {
+        self.builder().build()
+    }
+}
+
+/// A scheduler, a module of guests, and their list.
+pub struct World {
+    pub engine: Engine,
+    pub module: Module,
+    pub log: Log,
+    pub sched: Scheduler,
+}
+
+impl World {
+    /// A module of the prelude and these functions.
+    pub fn new(functions: &str) -> World {
+        let engine = super::engine();
+        let wasm = wat::parse_str(format!("(module {PRELUDE} {functions})"));
+        let wasm = wasm.expect("the test's text is a module");
+        let module = Module::load(&engine, &wasm).expect("the module can be loaded");
+        World { sched: Scheduler::new(&engine), log: Log::default(), engine, module }
+    }
+
+    /// A tasklet that begins with that export and has the list.
+    pub fn of(&self, export: &str) -> Spawn {
+        Spawn::export(export).host(self.log.host())
+    }
+}
