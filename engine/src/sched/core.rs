@@ -270,3 +270,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

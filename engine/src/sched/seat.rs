@@ -6,6 +6,8 @@
 
 mod calls;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use calls::{Called, Function, Type};
 pub(crate) use state::SeatState;

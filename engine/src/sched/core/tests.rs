@@ -1,0 +1,226 @@
+//! The state machine alone: by scenario, and against a model under random operations.
+
+use std::collections::VecDeque;
+
+use super::*;
+use crate::sched::Preference;
+
+fn tasklets<const N: usize>(core: &mut Core) -> [TaskletId; N] {
+    [(); N].map(|()| {
+        let id = core.add();
+        core.insert(id).unwrap();
+        id
+    })
+}
+
+fn ready(core: &Core) -> Vec<TaskletId> {
+    core.ready().collect()
+}
+
+#[test]
+fn who_is_queued_again_goes_last() {
+    let mut core = Core::default();
+    let [a, b, c] = tasklets(&mut core);
+    assert_eq!((core.next(), core.run_count()), (Some(a), 3));
+    core.requeue(a);
+    assert_eq!(ready(&core), [b, c, a]);
+    // To insert one that is queued does not move it.
+    core.insert(b).unwrap();
+    core.remove(c).unwrap();
+    assert_eq!(ready(&core), [b, a]);
+    core.insert(c).unwrap();
+    assert_eq!(ready(&core), [b, a, c]);
+    assert_eq!(core.next(), Some(b));
+    core.park(b);
+    assert_eq!((core.current(), core.run_count()), (None, 2));
+}
+
+#[test]
+fn what_is_refused_changes_nothing() {
+    let mut core = Core::default();
+    let [a, b] = tasklets(&mut core);
+    let channel = core.add_channel(ChannelOptions::default());
+    core.next();
+    assert_eq!(core.exchange(a, channel, Direction::Send, false), Exchange::WouldBlock);
+    assert_eq!(core.current(), Some(a));
+    assert_eq!((core.insert(a), core.remove(a)), (Err(Refusal::Current), Err(Refusal::Current)));
+    assert_eq!(core.exchange(a, channel, Direction::Send, true), Exchange::Waits);
+    assert_eq!((core.insert(a), core.remove(a)), (Err(Refusal::Blocked), Err(Refusal::Blocked)));
+    let gone = TaskletId(99);
+    assert_eq!(
+        (core.insert(gone), core.remove(gone)),
+        (Err(Refusal::Unknown), Err(Refusal::Unknown))
+    );
+    core.forget(gone);
+    assert_eq!(core.exchange(b, ChannelId(99), Direction::Send, true), Exchange::Closed);
+    assert_eq!((ready(&core), core.channel(channel).unwrap().balance()), (vec![b], 1));
+    assert_eq!(core.blocked().collect::<Vec<_>>(), [(a, channel)]);
+}
+
+#[test]
+fn forgetting_leaves_every_line() {
+    let mut core = Core::default();
+    let [a, b, c, d] = tasklets(&mut core);
+    let channel = core.add_channel(ChannelOptions::default());
+    core.next();
+    core.exchange(a, channel, Direction::Receive, true);
+    core.next();
+    core.wait_outside(b);
+    core.next();
+    for id in [a, b, c, d] {
+        core.forget(id);
+        assert_eq!(core.place(id), None);
+    }
+    assert_eq!((core.len(), core.run_count(), core.outside().count()), (0, 0, 0));
+    assert_eq!((core.channel(channel).unwrap().balance(), core.next()), (0, None));
+}
+
+#[test]
+fn closing_wakes_in_order_and_removing_is_closing_for_good() {
+    let mut core = Core::default();
+    let [a, b, c] = tasklets(&mut core);
+    let channel = core.add_channel(ChannelOptions::default());
+    for id in [a, b] {
+        core.next();
+        core.exchange(id, channel, Direction::Send, true);
+    }
+    assert_eq!(core.close(channel), [a, b]);
+    assert_eq!(ready(&core), [c, a, b]);
+    assert_eq!(core.exchange_outside(channel, Direction::Receive), Exchange::Closed);
+    core.channel_mut(channel).unwrap().closed = false;
+    assert_eq!(core.exchange_outside(channel, Direction::Receive), Exchange::WouldBlock);
+    assert_eq!(core.remove_channel(channel), []);
+    assert_eq!(core.exchange_outside(channel, Direction::Receive), Exchange::Closed);
+}
+
+#[test]
+fn those_that_wait_for_the_system_ask_again_behind_the_others() {
+    let mut core = Core::default();
+    let [a, b, c] = tasklets(&mut core);
+    for id in [a, b] {
+        core.next();
+        core.wait_outside(id);
+    }
+    assert_eq!(core.outside().collect::<Vec<_>>(), [a, b]);
+    core.ask_outside_again();
+    assert_eq!(ready(&core), [c, a, b]);
+}
+
+/// The same in the plainest way: lines are lists that are searched.
+#[derive(Default)]
+struct Model {
+    ready: VecDeque<TaskletId>,
+    /// Of one channel each, and what all in it want.
+    waiting: [(VecDeque<TaskletId>, Option<Direction>); 2],
+    current: Option<TaskletId>,
+}
+
+impl Model {
+    fn leave(&mut self, id: TaskletId) {
+        self.ready.retain(|other| *other != id);
+        self.waiting.iter_mut().for_each(|(line, _)| line.retain(|other| *other != id));
+        self.current = self.current.filter(|current| *current != id);
+    }
+
+    /// The current sends or receives; whether it has met somebody.
+    fn exchange(&mut self, channel: usize, wants: Direction, preference: Preference) {
+        let Some(id) = self.current else { return };
+        let (line, direction) = &mut self.waiting[channel];
+        if line.is_empty() || *direction == Some(wants) {
+            *direction = Some(wants);
+            line.push_back(id);
+            self.current = None;
+            return;
+        }
+        let partner = line.pop_front().unwrap();
+        let receiver = if wants == Direction::Receive { id } else { partner };
+        let goes_on = match preference {
+            Preference::Neither => Some(id),
+            Preference::Both => None,
+            Preference::Receiver => Some(receiver),
+            Preference::Sender => Some(if receiver == id { partner } else { id }),
+        };
+        let both = [partner, id].into_iter();
+        self.ready.extend(both.filter(|other| Some(*other) != goes_on));
+        self.current = goes_on;
+    }
+}
+
+/// A small generator, so that a failure is its seed.
+fn random(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+/// Under random operations the machine does what the model does, and everybody is in one place.
+#[test]
+fn random_operations_agree_with_the_model() {
+    let preferences =
+        [Preference::Receiver, Preference::Neither, Preference::Sender, Preference::Both];
+    for seed in 1..=200u64 {
+        let mut state = seed;
+        let (mut core, mut model) = (Core::default(), Model::default());
+        let preference = preferences[seed as usize % 4];
+        let options = ChannelOptions { preference, external: false };
+        let channels = [(); 2].map(|()| core.add_channel(options));
+        let mut living: Vec<TaskletId> = tasklets::<6>(&mut core).into();
+        model.ready.extend(&living);
+        for step in 0..300 {
+            if core.current().is_none() {
+                assert_eq!(core.next(), model.ready.front().copied());
+                model.current = model.ready.pop_front();
+            }
+            let channel = random(&mut state) as usize % 2;
+            let pick = living[random(&mut state) as usize % living.len()];
+            let is_current = model.current == Some(pick);
+            match (random(&mut state) % 10, model.current) {
+                (0..=2, Some(id)) => {
+                    core.exchange(id, channels[channel], Direction::Send, true);
+                    model.exchange(channel, Direction::Send, preference);
+                }
+                (3..=5, Some(id)) => {
+                    core.exchange(id, channels[channel], Direction::Receive, true);
+                    model.exchange(channel, Direction::Receive, preference);
+                }
+                (6, Some(id)) => {
+                    core.requeue(id);
+                    model.leave(id);
+                    model.ready.push_back(id);
+                }
+                (7, _) if !is_current => {
+                    let waits = model.waiting.iter().any(|(line, _)| line.contains(&pick));
+                    assert_eq!(core.remove(pick).is_err(), waits);
+                    model.ready.retain(|other| *other != pick);
+                }
+                (8, _) if !is_current => {
+                    let waits = model.waiting.iter().any(|(line, _)| line.contains(&pick));
+                    assert_eq!(core.insert(pick).is_err(), waits);
+                    if !waits && !model.ready.contains(&pick) {
+                        model.ready.push_back(pick);
+                    }
+                }
+                (9, _) => {
+                    core.forget(pick);
+                    model.leave(pick);
+                    living.retain(|other| *other != pick);
+                    let [new] = tasklets(&mut core);
+                    living.push(new);
+                    model.ready.push_back(new);
+                }
+                _ => {}
+            }
+            let context = format!("seed {seed}, step {step}");
+            assert_eq!(core.current(), model.current, "{context}");
+            assert_eq!(ready(&core), Vec::from(model.ready.clone()), "{context}");
+            for (id, (line, direction)) in channels.iter().zip(&model.waiting) {
+                let channel = core.channel(*id).unwrap();
+                assert_eq!(channel.waiting().collect::<Vec<_>>(), Vec::from(line.clone()));
+                let count = line.len() as i64;
+                let balance = if *direction == Some(Direction::Receive) { -count } else { count };
+                assert_eq!(channel.balance(), balance, "{context}");
+            }
+        }
+    }
+}
