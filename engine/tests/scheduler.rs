@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use common::guests::World;
 use tasklet_engine::{
-    Budget, Error, ErrorKind, Flags, Outcome, RunResult, Status, TaskletId, TrapKind, Value,
+    Budget, ChannelOptions, Error, ErrorKind, Flags, Handed, Message, Outcome, RunResult, Spawn,
+    Status, TaskletId, TrapKind, Value,
 };
 
 /// Counts and tells its number at the end.
@@ -279,4 +280,83 @@ fn one_that_was_taken_asks_and_nobody_answers() {
     w.sched.insert(again).unwrap();
     assert_eq!(w.sched.run(Budget::unlimited()).unwrap(), RunResult::Finished);
     assert_eq!(w.log.take(), [number(again), number(again)]);
+}
+
+/// One that sleeps leaves the processor to the others, and nobody blocks but who wants to.
+#[test]
+fn waiting_for_the_system_holds_nobody_up() {
+    let guest = r#"
+        (import "wasi_snapshot_preview1" "poll_oneoff"
+          (func $poll (param i32 i32 i32 i32) (result i32)))"#;
+    let sleep = r#"
+        (func (export "sleep")
+          (i32.store (i32.const 1040) (i32.const 1)) ;; the monotonic clock
+          (i64.store (i32.const 1048) (i64.const 30000000))
+          (call $say (call $poll (i32.const 1024) (i32.const 1100) (i32.const 1) (i32.const 1200))))
+        (func (export "short") (call $log (call $id)))"#;
+    let mut w = World::new("");
+    let wat = format!("(module {guest} {} {sleep})", common::guests::PRELUDE);
+    let wasm = wat::parse_str(wat).unwrap();
+    w.module = tasklet_engine::Module::load(&w.engine, &wasm).unwrap();
+    let of = |w: &World, export: &str| {
+        let options = tasklet_engine::wasi::WasiOptions::default();
+        Spawn::export(export).host(w.log.builder().wasi(options).build())
+    };
+    let [sleeper, killed] = [(); 2].map(|()| w.sched.spawn(&w.module, of(&w, "sleep")).unwrap());
+    let other = w.sched.spawn(&w.module, of(&w, "short")).unwrap();
+    let result = w.sched.run(Budget::unlimited()).unwrap();
+    assert_eq!(result, RunResult::Waiting(vec![sleeper, killed]));
+    assert_eq!(w.log.take(), [number(other)]);
+    let flags = w.sched.flags(sleeper);
+    assert!(flags.waiting && flags.alive && !flags.paused && !flags.scheduled);
+    w.sched.kill(killed).unwrap();
+    // It goes on waiting in the copy.
+    let bytes = w.sched.dump(sleeper).unwrap();
+    let mut runs = 0;
+    while w.sched.run(Budget::unlimited()).unwrap() != RunResult::Finished {
+        w.sched.tasklet_mut(sleeper).unwrap().wait();
+        runs += 1;
+    }
+    assert!(runs > 0);
+    assert_eq!(w.log.take(), [0]);
+    let host = w.log.builder().wasi_restore(Default::default()).build();
+    let options = tasklet_engine::LoadOptions::default().host(host);
+    let copy = w.sched.load_with(&bytes, options).unwrap();
+    w.sched.insert(copy).unwrap();
+    while w.sched.run(Budget::unlimited()).unwrap() != RunResult::Finished {
+        w.sched.tasklet_mut(copy).unwrap().wait();
+    }
+    assert_eq!(w.log.take(), [0]);
+}
+
+/// A token goes round a ring of many, twice.
+#[test]
+fn a_ring_of_many() {
+    let ring = r#"
+        (data (i32.const 8) "lr")
+        (func $pass (param $by i32) (local $l i32)
+          (drop (call $receive (call $channel (i32.const 8) (i32.const 1)) (i32.const 64) (i32.const 4)))
+          (i32.store (i32.const 64) (i32.add (i32.load (i32.const 64)) (local.get $by)))
+          (drop (call $send (call $channel (i32.const 9) (i32.const 1)) (i32.const 64) (i32.const 4))))
+        (func (export "node") (call $pass (i32.const 1)) (call $pass (i32.const 1)))"#;
+    const NODES: usize = 200;
+    let mut w = World::new(ring);
+    let options = ChannelOptions { external: true, ..ChannelOptions::default() };
+    let channels: Vec<_> =
+        (0..=NODES).map(|at| w.sched.channel(&at.to_string(), options).unwrap()).collect();
+    for pair in channels.windows(2) {
+        let spawn = w.of("node").channel("l", pair[0]).channel("r", pair[1]);
+        w.sched.spawn(&w.module, spawn).unwrap();
+    }
+    let mut token = Message::Data(vec![0; 4]);
+    for round in 1..=2u32 {
+        assert!(matches!(w.sched.run(Budget::steps(50).round_robin()), Ok(RunResult::Blocked(_))));
+        assert!(matches!(w.sched.try_send(channels[0], token), Ok(Handed::To(_))));
+        let result = w.sched.run(Budget::steps(5).round_robin()).unwrap();
+        assert!(matches!(result, RunResult::Blocked(_)), "{result:?}");
+        token = w.sched.try_receive(channels[NODES]).unwrap().expect("the last one sends it on");
+        assert_eq!(token, Message::Data((round * NODES as u32).to_le_bytes().to_vec()));
+    }
+    assert_eq!(w.sched.run(Budget::unlimited()).unwrap(), RunResult::Finished);
+    assert!(w.sched.tasklets().is_empty());
 }

@@ -73,8 +73,8 @@ impl Scheduler {
                 Ok(Turn::HandOver(partner)) => handed = Some(partner),
                 Ok(Turn::Return(result)) => break Ok(result),
                 Err(error) => {
-                    if self.core.current() == Some(id) {
-                        self.core.park(id);
+                    if let Some(current) = self.core.current() {
+                        self.core.park(current);
                     }
                     break Err(error);
                 }
