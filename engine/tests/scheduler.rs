@@ -292,7 +292,7 @@ fn waiting_for_the_system_holds_nobody_up() {
         (func (export "sleep")
           (i32.store (i32.const 1040) (i32.const 1)) ;; the monotonic clock
           (i64.store (i32.const 1048) (i64.const 30000000))
-          (call $say (call $poll (i32.const 1024) (i32.const 1100) (i32.const 1) (i32.const 1200))))
+          (call $say (call $poll (i32.const 1024) (i32.const 1104) (i32.const 1) (i32.const 1200))))
         (func (export "short") (call $log (call $id)))"#;
     let mut w = World::new("");
     let wat = format!("(module {guest} {} {sleep})", common::guests::PRELUDE);
