@@ -154,6 +154,17 @@ pub fn verdicts(
     Ok((0..).zip(&expected).map(|(at, expected)| tasklets.step(at, expected)).collect())
 }
 
+/// How the directives of a script fare in all modes, which may not differ.
+///
+/// # Panics
+/// When it cannot be read, or fares otherwise in one mode than in another.
+pub fn in_all_modes(text: &str) -> Vec<Verdict> {
+    let one = |mode| verdicts(text, mode, |_, _| {}).expect("the script can be read");
+    let first = one(Mode::Never);
+    Mode::ALL.into_iter().for_each(|mode| assert_eq!(one(mode), first, "{}", mode.name()));
+    first
+}
+
 /// How the directives fare in plain wasmtime.
 fn expected(script: &Script<'_>) -> Vec<plain::Verdict> {
     // Twice, so that counting cannot change what holds.

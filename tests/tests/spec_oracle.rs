@@ -2,7 +2,7 @@
 
 use tasklet_engine::TrapKind;
 use tasklet_tests::spec::plain::Verdict as Expected;
-use tasklet_tests::spec::{Mode, NOT_HELD, Verdict, verdicts};
+use tasklet_tests::spec::{Mode, NOT_HELD, Verdict, in_all_modes, verdicts};
 
 fn failed(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Failed(_))
@@ -10,14 +10,6 @@ fn failed(verdict: &Verdict) -> bool {
 
 fn skipped(verdict: &Verdict, words: &str) -> bool {
     matches!(verdict, Verdict::Skipped(reason) if reason.contains(words))
-}
-
-/// Runs a script in all modes, none of which may differ.
-fn all(text: &str) -> Vec<Verdict> {
-    let one = |mode| verdicts(text, mode, |_, _| {}).expect("the script parses");
-    let first = one(Mode::Never);
-    Mode::ALL.into_iter().for_each(|mode| assert_eq!(one(mode), first, "{}", mode.name()));
-    first
 }
 
 const PLAIN: &str = r#"
@@ -29,9 +21,9 @@ const PLAIN: &str = r#"
 
 #[test]
 fn what_holds_holds_and_what_does_not_is_left_out() {
-    assert_eq!(all(PLAIN), vec![Verdict::Held; 4]);
+    assert_eq!(in_all_modes(PLAIN), vec![Verdict::Held; 4]);
     let wrong = PLAIN.replace("(i32.const 2)", "(i32.const 3)");
-    assert_eq!(all(&wrong)[1], Verdict::Skipped(NOT_HELD.into()));
+    assert_eq!(in_all_modes(&wrong)[1], Verdict::Skipped(NOT_HELD.into()));
 }
 
 #[test]
@@ -90,7 +82,7 @@ fn functions_of_other_instances_can_be_imported() {
           (module (import "counter" "add" (func (param i64) (result i32))))
           "incompatible import type")
         (assert_unlinkable (module (import "counter" "none" (func))) "unknown import")"#;
-    assert_eq!(all(script), vec![Verdict::Held; 9]);
+    assert_eq!(in_all_modes(script), vec![Verdict::Held; 9]);
 }
 
 #[test]
@@ -118,7 +110,7 @@ fn shared_state_is_never_replaced_by_a_copy() {
             r#"(global (import "owner" "x") (mut i32))"#,
         ),
     ] {
-        let found = all(&script(export, import));
+        let found = in_all_modes(&script(export, import));
         let shared = format!("{what} shared between instances");
         assert_eq!(found[..3], vec![Verdict::Held; 3], "{what}: before it is shared");
         // The user is skipped, and so is from then on what the owner does.
@@ -142,7 +134,7 @@ fn references_do_not_cross() {
         (assert_return (invoke "null") (i32.const 1))
         (assert_return (invoke "some") (i32.const 0))
         (assert_return (invoke $owner "some") (ref.func))"#;
-    let found = all(script);
+    let found = in_all_modes(script);
     assert!(skipped(&found[4], "references handed from one instance to another"), "{found:?}");
     let others: Vec<&Verdict> =
         found.iter().enumerate().filter(|(at, _)| *at != 4).map(|(_, v)| v).collect();
@@ -153,6 +145,6 @@ fn references_do_not_cross() {
 fn refusals_are_skipped_by_the_name_of_the_feature() {
     let script = r#"(module (type $f (func)) (type $c (cont $f)) (func (export "f") (param (ref null $c))))
         (invoke "f" (ref.null func))"#;
-    let found = all(script);
+    let found = in_all_modes(script);
     assert!(found.iter().all(|verdict| skipped(verdict, "refused: ")), "{found:?}");
 }
