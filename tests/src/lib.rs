@@ -5,6 +5,7 @@
 //! - [`plain`] runs the *original* in plain wasmtime, which is the outside opinion on everything.
 //! - [`oracle`] states the property that all tests are after and checks it.
 //! - [`processes`] runs a program by the command line tool, each slice in a process of its own.
+//! - `states` are programs that make a few calls of WASI, and what those are to answer.
 //! - [`campaign`] checks it of many generated modules, [`hostile`] damages them.
 
 pub mod campaign;
@@ -18,6 +19,8 @@ pub mod processes;
 pub mod random;
 pub mod reveal;
 pub mod spec;
+#[cfg(unix)]
+pub mod states;
 pub mod world;
 
 use std::path::PathBuf;

@@ -22,7 +22,7 @@ const PROCESSES_MAX: u64 = 10_000;
 
 /// The command line tool. It is of another package, so cargo does not tell where it is: this builds
 /// it if need be, in the folder in which this test itself was built.
-fn tasklet() -> &'static Path {
+pub fn tasklet() -> &'static Path {
     static TOOL: OnceLock<PathBuf> = OnceLock::new();
     TOOL.get_or_init(|| {
         let folder = crate::target_dir();
@@ -39,7 +39,7 @@ fn tasklet() -> &'static Path {
 }
 
 /// What all processes share: one cache, which is no other test's.
-fn cache() -> &'static Path {
+pub fn cache() -> &'static Path {
     static CACHE: OnceLock<TempDir> = OnceLock::new();
     CACHE.get_or_init(|| tempfile::tempdir().expect("there is room for files")).path()
 }

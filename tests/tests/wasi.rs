@@ -8,25 +8,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
 
 use anyhow::{Context, ensure};
 use tasklet_engine::snapshot::{Limits, Snapshot};
-use tasklet_engine::wasi::{
-    Capture, Clock, Function, Output, Preopen, RestoreOptions, Stdin, WasiOptions,
-};
+use tasklet_engine::wasi::{Capture, Clock, Function, Output, RestoreOptions, Stdin, WasiOptions};
 use tasklet_engine::{
     Engine, EngineOptions, Entry, Host, Module, Outcome, SnapshotOptions, Tasklet,
 };
 use tasklet_tests::random::Random;
-use tempfile::TempDir;
+use tasklet_tests::states::scene::{INPUT, folder, preopens};
 
-/// The arguments of the scene `main`, the environment, and standard input: as in `compare.py`.
+/// The arguments of the scene `main`, and the environment: as in `compare.py`.
 const ARGS: [&str; 4] = ["", "two words", "\u{e9}\u{1f600}", "-x=\\\"'\n"];
 const ENV: [(&str, &str); 4] =
     [("NAME", "value"), ("EMPTY", ""), ("UTF", "\u{e9}"), ("NAME", "again")];
-const INPUT: &[u8] = b"one\ntwo two\nthree three three\n";
 
 /// One run of the program, and what wasmtime says it prints.
 struct Scene {
@@ -56,35 +51,6 @@ fn scenes() -> anyhow::Result<Vec<Scene>> {
         }
     }
     Ok(scenes)
-}
-
-/// A fresh folder with what the program is to find there.
-fn folder() -> anyhow::Result<TempDir> {
-    let folder = tempfile::tempdir()?;
-    let at = |name: &str| folder.path().join(name);
-    for name in ["box", "box/sub", "ro", "ro/dir"] {
-        fs::create_dir(at(name))?;
-    }
-    let files =
-        [("box/hello", "Hello, world!\n"), ("box/sub/inner", "inner"), ("ro/file", "to read")];
-    for (name, content) in files.into_iter().chain([("secret", "secret")]) {
-        fs::write(at(name), content)?;
-    }
-    let links = [("link", "hello"), ("dirlink", "sub"), ("out", ".."), ("dangling", "nothing")];
-    let odd = [("abs", "/etc/hostname"), ("loop1", "loop2"), ("loop2", "loop1")];
-    for (name, target) in links.into_iter().chain(odd) {
-        symlink(target, at("box").join(name))?;
-    }
-    Ok(folder)
-}
-
-fn preopens(folder: &Path) -> Vec<Preopen> {
-    let preopen = |name: &str, guest: &str, read_only| Preopen {
-        host: folder.join(name),
-        guest: guest.into(),
-        read_only,
-    };
-    vec![preopen("box", "/", false), preopen("ro", "ro", true)]
 }
 
 /// Runs a scene, moving into a fresh store whenever `budget` is used up or something is waited for;
