@@ -31,6 +31,7 @@ pub use spawn::Spawn;
 
 use self::core::{Core, Place, Refusal};
 use self::hooks::Hooks;
+use self::queue::IdMap;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::module::Module;
@@ -101,14 +102,14 @@ impl fmt::Display for ChannelId {
 pub struct Scheduler {
     engine: Engine,
     core: Core,
-    tasklets: HashMap<TaskletId, Member>,
+    tasklets: IdMap<TaskletId, Box<Member>>,
     /// The channels by name, and the names by channel.
     names: BTreeMap<String, ChannelId>,
-    channel_names: HashMap<ChannelId, String>,
+    channel_names: IdMap<ChannelId, String>,
     /// Those whose tasklets came in: snapshots of them need not be compiled again.
     modules: HashMap<Digest, Module>,
     /// How tasklets have ended, the latest of them.
-    ends: HashMap<TaskletId, Status>,
+    ends: IdMap<TaskletId, Status>,
     ended: VecDeque<TaskletId>,
     hooks: Hooks,
     tasklets_max: usize,
@@ -132,11 +133,11 @@ impl Scheduler {
         Scheduler {
             engine: engine.clone(),
             core: Core::default(),
-            tasklets: HashMap::new(),
+            tasklets: IdMap::default(),
             names: BTreeMap::new(),
-            channel_names: HashMap::new(),
+            channel_names: IdMap::default(),
             modules: HashMap::new(),
-            ends: HashMap::new(),
+            ends: IdMap::default(),
             ended: VecDeque::new(),
             hooks: Hooks::default(),
             tasklets_max: limits::TASKLETS_MAX,
@@ -160,6 +161,21 @@ impl Scheduler {
             return self.rejoin(id);
         }
         self.core.insert(id).map_err(|refusal| refused("insert", id, refusal))
+    }
+
+    /// As [`insert`](Scheduler::insert), but before all that are ready: it runs next, and one that is
+    /// queued is moved. One that has to wait on a channel again waits.
+    ///
+    /// # Errors
+    /// [`Error::CannotSchedule`] for one that is blocked, [`Error::NoSuchTasklet`].
+    pub fn run_now(&mut self, id: TaskletId) -> Result<(), Error> {
+        if self.core.place(id) == Some(Place::Paused) {
+            self.rejoin(id)?;
+            if self.core.place(id) != Some(Place::Ready) {
+                return Ok(());
+            }
+        }
+        self.core.insert_first(id).map_err(|refusal| refused("run_now", id, refusal))
     }
 
     /// Pauses a tasklet that is ready, or that waits for the system; nothing if it is paused.
@@ -196,9 +212,9 @@ impl Scheduler {
         Flags {
             alive: true,
             paused: place == Place::Paused,
-            scheduled: matches!(place, Place::Ready(_) | Place::Current | Place::Blocked(..)),
+            scheduled: matches!(place, Place::Ready | Place::Current | Place::Blocked(..)),
             blocked: matches!(place, Place::Blocked(..)),
-            waiting: matches!(place, Place::Outside(_)),
+            waiting: matches!(place, Place::Outside),
             atomic: seat.is_some_and(|seat| seat.atomic),
         }
     }
@@ -206,7 +222,7 @@ impl Scheduler {
     /// The channel that a tasklet waits on, and for what.
     pub fn blocked_on(&self, id: TaskletId) -> Option<(ChannelId, Direction)> {
         match self.core.place(id)? {
-            Place::Blocked(channel, direction, _) => Some((channel, direction)),
+            Place::Blocked(channel, direction) => Some((channel, direction)),
             _ => None,
         }
     }
@@ -237,7 +253,7 @@ impl Scheduler {
     }
 
     fn member(&mut self, id: TaskletId) -> Result<&mut Member, Error> {
-        self.tasklets.get_mut(&id).ok_or(Error::NoSuchTasklet { id })
+        self.tasklets.get_mut(&id).map(|member| &mut **member).ok_or(Error::NoSuchTasklet { id })
     }
 
     fn seat(&mut self, id: TaskletId) -> Result<&mut Seat, Error> {

@@ -217,20 +217,26 @@ pub(crate) trait Context: AsContextMut<Data = State> + Sized {
         global.set(&mut *self, value.into()).map_err(Error::internal)
     }
 
+    /// The same, without counting references.
+    fn with_exports<R>(&self, read: impl FnOnce(&Exports) -> R) -> R {
+        let exports = self.as_context().data().exports.as_deref();
+        read(exports.expect("guest code runs, and frames exist, only once the instance is there"))
+    }
+
     fn read_fuel(&mut self) -> i64 {
-        let exports = self.exports();
-        self.i64_global(exports.fuel)
+        let fuel = self.with_exports(|exports| exports.fuel);
+        self.i64_global(fuel)
     }
 
     fn write_fuel(&mut self, fuel: i64) -> Result<(), Error> {
-        let exports = self.exports();
-        self.set_global(exports.fuel, fuel)
+        let global = self.with_exports(|exports| exports.fuel);
+        self.set_global(global, fuel)
     }
 
     /// Steps charged up to now, asked from inside an import.
     fn charged_so_far(&mut self) -> u64 {
-        let exports = self.exports();
-        let debt = self.i64_global(exports.debt);
+        let debt = self.with_exports(|exports| exports.debt);
+        let debt = self.i64_global(debt);
         let state = self.as_context();
         let state = state.data();
         let bias = if state.depth > 0 { i64::from(state.limiter.limits.callback_steps) } else { 0 };

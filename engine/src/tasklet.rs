@@ -18,6 +18,7 @@ pub(crate) use frames::{
 };
 pub(crate) use handle::Shared;
 pub use handle::TaskletHandle;
+pub(crate) use run::Ran;
 pub(crate) use spawn::instantiate;
 
 use crate::error::Error;

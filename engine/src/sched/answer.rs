@@ -21,7 +21,7 @@ pub(super) enum After {
 }
 
 impl Scheduler {
-    /// Answers the current tasklet, or lets it wait.
+    /// Answers a tasklet that ran, or lets it wait.
     pub(super) fn answer(&mut self, id: TaskletId) -> Result<After, Error> {
         let asked = self.seat(id)?.asked.take();
         let asked = asked.ok_or_else(|| Error::internal(format!("tasklet {id} asks nothing")))?;
@@ -66,7 +66,7 @@ impl Scheduler {
         }
     }
 
-    /// Lets the current tasklet, or one that is inserted, send or receive.
+    /// Lets a tasklet that ran, or one that is inserted, send or receive.
     fn exchange(&mut self, id: TaskletId, asked: Request) -> Result<After, Error> {
         let (number, direction, may_wait) = match &asked {
             Request::Send { channel, may_wait, .. } => (*channel, Direction::Send, *may_wait),
@@ -84,16 +84,12 @@ impl Scheduler {
         };
         match exchange {
             Exchange::Met(partner, next) => {
-                let (receiver, message) = match asked {
-                    Request::Send { error, message, .. } => {
-                        self.seat(id)?.answer(Answer::Code(0));
-                        let message = message.0;
-                        let kind = if error { Message::Error } else { Message::Data };
-                        (partner, kind(message))
+                if let Err(error) = self.hand(id, partner, asked) {
+                    if next == Next::HandOver {
+                        self.core.park(partner);
                     }
-                    _ => (id, self.collect(partner)?),
-                };
-                self.seat(receiver)?.deliver(message);
+                    return Err(error);
+                }
                 Ok(match next {
                     Next::Stay => After::Stay,
                     Next::HandOver => After::HandOver(partner),
@@ -107,6 +103,20 @@ impl Scheduler {
             Exchange::WouldBlock => self.refuse(id, code::WOULD_BLOCK),
             Exchange::Closed => self.refuse(id, code::CLOSED),
         }
+    }
+
+    /// Hands over the message of two that have met; `asked` is what the second did.
+    fn hand(&mut self, id: TaskletId, partner: TaskletId, asked: Request) -> Result<(), Error> {
+        let (receiver, message) = match asked {
+            Request::Send { error, message, .. } => {
+                self.seat(id)?.answer(Answer::Code(0));
+                let kind = if error { Message::Error } else { Message::Data };
+                (partner, kind(message.0))
+            }
+            _ => (id, self.collect(partner)?),
+        };
+        self.seat(receiver)?.deliver(message);
+        Ok(())
     }
 
     fn answer_spawn(
@@ -140,7 +150,7 @@ impl Scheduler {
 
     /// Answers one who cannot exchange; if it was to be inserted, it is.
     fn refuse(&mut self, id: TaskletId, code: i64) -> Result<After, Error> {
-        if self.core.current() != Some(id) {
+        if !self.core.is_running(id) {
             self.core.requeue(id);
         }
         self.tell(id, code, After::Stay)

@@ -1,5 +1,7 @@
 //! How long a run may go on, and what of it is left.
 
+use super::limits::ATOMIC_STEPS_MAX;
+
 /// How long [`Scheduler::run`](super::Scheduler::run) may go on, in steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Budget {
@@ -59,7 +61,6 @@ pub(crate) enum Stop {
 #[derive(Debug)]
 pub(crate) struct Account {
     budget: Budget,
-    slice_left: i128,
     total_left: i128,
     /// A soft run is over: it ends at the next switch.
     due: bool,
@@ -68,27 +69,13 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn new(budget: Budget) -> Account {
         let total_left = budget.total.map_or(i128::MAX / 2, i128::from);
-        Account { budget, slice_left: 0, total_left, due: false }
+        Account { budget, total_left, due: false }
     }
 
-    /// Another tasklet begins.
-    pub(crate) fn begin_slice(&mut self) {
-        self.slice_left = self.budget.slice.map_or(i128::MAX / 2, i128::from);
-    }
-
-    /// What the current tasklet may be given.
-    pub(crate) fn grant(&self) -> u64 {
-        if self.due {
-            return u64::MAX;
-        }
-        let left = self.slice_left.min(self.total_left).max(0);
-        u64::try_from(left).unwrap_or(u64::MAX)
-    }
-
-    /// It was given that much, less what it gave back.
-    pub(crate) fn spend(&mut self, steps: i128) {
-        self.slice_left -= steps;
-        self.total_left -= steps;
+    /// The turn of a tasklet begins.
+    pub(crate) fn begin(&self) -> Turn {
+        let slice_left = self.budget.slice.map_or(i128::MAX / 2, i128::from);
+        Turn { slice_left, ..Turn::default() }
     }
 
     /// The grant is used up.
@@ -113,6 +100,63 @@ impl Account {
     }
 }
 
+/// The turn of one tasklet: what its slice has left, and by how much the atomic sections in it may
+/// still overdraw it.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    slice_left: i128,
+    /// What it was given last was given to a section.
+    in_section: bool,
+    section_left: u64,
+    /// The slice has ended in a section.
+    pub(crate) is_overdrawn: bool,
+    /// Somebody asked for an interrupt in one.
+    pub(crate) is_interrupted: bool,
+}
+
+impl Default for Turn {
+    fn default() -> Turn {
+        Turn {
+            slice_left: 0,
+            in_section: false,
+            section_left: ATOMIC_STEPS_MAX,
+            is_overdrawn: false,
+            is_interrupted: false,
+        }
+    }
+}
+
+impl Turn {
+    /// What the tasklet may be given now; `atomic` is whether it is in a section.
+    pub(crate) fn grant(&mut self, account: &Account, atomic: bool) -> u64 {
+        self.in_section = atomic && self.is_overdrawn;
+        if self.in_section {
+            return self.section_left;
+        }
+        if account.due {
+            return u64::MAX;
+        }
+        let left = self.slice_left.min(account.total_left).max(0);
+        u64::try_from(left).unwrap_or(u64::MAX)
+    }
+
+    /// It was given that much, less what it gave back.
+    pub(crate) fn spend(&mut self, account: &mut Account, steps: i128) {
+        self.slice_left -= steps;
+        account.total_left -= steps;
+        if self.in_section {
+            let steps = u64::try_from(steps.max(0)).unwrap_or(u64::MAX);
+            self.section_left = self.section_left.saturating_sub(steps);
+        }
+    }
+
+    /// The slice has ended in a section. Whether that may still go on.
+    pub(crate) fn overdraw(&mut self) -> bool {
+        self.is_overdrawn = true;
+        self.section_left > 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,10 +165,10 @@ mod tests {
     fn a_slice_is_renewed_and_the_total_is_not() {
         let mut account = Account::new(Budget::steps(10).with_total(25).round_robin());
         for (grant, stop) in [(10, Stop::Requeue), (10, Stop::Requeue), (5, Stop::Interrupt)] {
-            account.begin_slice();
-            assert_eq!(account.grant(), grant);
-            account.spend(i128::from(grant));
-            assert_eq!(account.grant(), 0);
+            let mut turn = account.begin();
+            assert_eq!(turn.grant(&account, false), grant);
+            turn.spend(&mut account, i128::from(grant));
+            assert_eq!(turn.grant(&account, false), 0);
             assert_eq!(account.stop(), stop);
         }
         assert!(account.ends_at_switch());
@@ -133,24 +177,44 @@ mod tests {
     #[test]
     fn what_is_given_back_is_there_again() {
         let mut account = Account::new(Budget::steps(10));
-        account.begin_slice();
-        account.spend(4);
-        assert_eq!(account.grant(), 6);
+        let mut turn = account.begin();
+        turn.spend(&mut account, 4);
+        assert_eq!(turn.grant(&account, false), 6);
         // Credit of an earlier slice.
-        account.spend(-2);
-        assert_eq!(account.grant(), 8);
-        account.spend(20);
-        assert_eq!((account.grant(), account.stop()), (0, Stop::Interrupt));
+        turn.spend(&mut account, -2);
+        assert_eq!(turn.grant(&account, false), 8);
+        turn.spend(&mut account, 20);
+        assert_eq!((turn.grant(&account, false), account.stop()), (0, Stop::Interrupt));
         assert!(!account.ends_at_switch());
     }
 
     #[test]
     fn a_soft_run_ends_at_a_switch() {
         let mut account = Account::new(Budget::total(5).soft());
-        account.begin_slice();
-        account.spend(5);
-        assert_eq!((account.stop(), account.grant()), (Stop::GoOn, u64::MAX));
+        let mut turn = account.begin();
+        turn.spend(&mut account, 5);
+        assert_eq!((account.stop(), turn.grant(&account, false)), (Stop::GoOn, u64::MAX));
         assert!(account.ends_at_switch());
         assert_eq!(Budget::steps(0), Budget::steps(1));
+    }
+
+    #[test]
+    fn a_section_may_overdraw_its_slice_but_not_for_ever() {
+        let mut account = Account::new(Budget::steps(10));
+        let mut turn = account.begin();
+        assert_eq!(turn.grant(&account, true), 10);
+        turn.spend(&mut account, 10);
+        assert!(turn.overdraw());
+        assert_eq!(
+            (turn.grant(&account, true), turn.grant(&account, false)),
+            (ATOMIC_STEPS_MAX, 0)
+        );
+        assert_eq!(turn.grant(&account, true), ATOMIC_STEPS_MAX);
+        turn.spend(&mut account, 30);
+        assert_eq!(turn.grant(&account, true), ATOMIC_STEPS_MAX - 30);
+        turn.spend(&mut account, i128::from(ATOMIC_STEPS_MAX));
+        assert!(!turn.overdraw());
+        // Another turn, another slice.
+        assert_eq!(account.begin().grant(&account, true), 10);
     }
 }

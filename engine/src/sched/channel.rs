@@ -1,8 +1,7 @@
 //! A channel as a state machine: who waits on it, in which direction, and who goes on after an
 //! exchange. Messages are not here: a waiting sender keeps its own.
 
-use super::TaskletId;
-use super::queue::{Line, Turn};
+use super::queue::{Line, Nodes, Slot};
 
 /// What somebody wants of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,26 +73,27 @@ impl Channel {
     }
 
     /// The first who waits for somebody that wants `direction`; it waits no more.
-    pub(crate) fn meet(&mut self, direction: Direction) -> Option<TaskletId> {
+    pub(crate) fn meet<T>(&mut self, nodes: &mut Nodes<T>, direction: Direction) -> Option<Slot> {
         if self.direction == Some(direction) {
             return None;
         }
-        self.line.pop()
+        self.line.pop(nodes)
     }
 
-    /// Queues one who met nobody.
-    pub(crate) fn wait(&mut self, id: TaskletId, direction: Direction) -> Turn {
+    /// Queues one who met nobody, and stands in no line.
+    pub(crate) fn wait<T>(&mut self, nodes: &mut Nodes<T>, slot: Slot, direction: Direction) {
         debug_assert!(self.line.is_empty() || self.direction == Some(direction));
         self.direction = Some(direction);
-        self.line.push(id)
+        self.line.push(nodes, slot);
     }
 
-    pub(crate) fn leave(&mut self, turn: Turn) {
-        self.line.leave(turn);
+    pub(crate) fn leave<T>(&mut self, nodes: &mut Nodes<T>, slot: Slot) {
+        self.line.leave(nodes, slot);
     }
 
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = TaskletId> {
-        self.line.iter()
+    /// Those who wait, first come first.
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
     }
 
     /// Who goes on when one that wants `direction` has completed an exchange.
@@ -111,24 +111,26 @@ impl Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sched::TaskletId;
 
     #[test]
     fn waiting_is_first_in_first_out_and_of_one_direction() {
-        let mut channel = Channel::new(ChannelOptions::default());
-        assert_eq!(channel.meet(Direction::Send), None);
-        channel.wait(TaskletId(1), Direction::Send);
-        let turn = channel.wait(TaskletId(2), Direction::Send);
-        channel.wait(TaskletId(3), Direction::Send);
+        let (mut nodes, mut channel) = (Nodes::default(), Channel::default());
+        let slots: Vec<Slot> = (0..5).map(|id| nodes.insert(TaskletId(id), ())).collect();
+        assert_eq!(channel.meet(&mut nodes, Direction::Send), None);
+        for slot in &slots[1..4] {
+            channel.wait(&mut nodes, *slot, Direction::Send);
+        }
         assert_eq!(channel.balance(), 3);
-        assert_eq!(channel.meet(Direction::Send), None);
-        channel.leave(turn);
+        assert_eq!(channel.meet(&mut nodes, Direction::Send), None);
+        channel.leave(&mut nodes, slots[2]);
         assert_eq!(channel.balance(), 2);
-        assert_eq!(channel.meet(Direction::Receive), Some(TaskletId(1)));
-        assert_eq!(channel.meet(Direction::Receive), Some(TaskletId(3)));
-        assert_eq!(channel.meet(Direction::Receive), None);
-        channel.wait(TaskletId(4), Direction::Receive);
+        assert_eq!(channel.meet(&mut nodes, Direction::Receive), Some(slots[1]));
+        assert_eq!(channel.meet(&mut nodes, Direction::Receive), Some(slots[3]));
+        assert_eq!(channel.meet(&mut nodes, Direction::Receive), None);
+        channel.wait(&mut nodes, slots[4], Direction::Receive);
         assert_eq!(channel.balance(), -1);
-        assert_eq!(channel.meet(Direction::Send), Some(TaskletId(4)));
+        assert_eq!(channel.meet(&mut nodes, Direction::Send), Some(slots[4]));
         assert_eq!(channel.balance(), 0);
     }
 

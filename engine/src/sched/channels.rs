@@ -73,7 +73,7 @@ impl Scheduler {
     /// [`Error::NoSuchChannel`].
     pub fn waiting_on(&self, id: ChannelId) -> Result<Vec<TaskletId>, Error> {
         self.known(id)?;
-        Ok(self.core.channel(id).map_or(Vec::new(), |channel| channel.waiting().collect()))
+        Ok(self.core.waiting_on(id).collect())
     }
 
     /// Hands a message to the first who waits for one. Nobody outside can wait for a receiver: if

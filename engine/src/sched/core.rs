@@ -1,21 +1,20 @@
 //! The scheduler as a state machine: who is ready, who waits, who runs. Events go in by methods,
-//! what is to be done comes out of them; nothing runs here.
-
-use std::collections::BTreeMap;
+//! what is to be done comes out of them; nothing runs here. Any number can run at once.
 
 use super::channel::{Channel, ChannelOptions, Direction, Next};
-use super::queue::{Line, Turn};
+use super::queue::{IdMap, Line, Nodes, Slot};
 use super::{ChannelId, TaskletId};
 
 /// Where a tasklet is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Paused,
-    Ready(Turn),
+    Ready,
+    /// It runs.
     Current,
-    Blocked(ChannelId, Direction, Turn),
+    Blocked(ChannelId, Direction),
     /// It waits for something the scheduler knows nothing of.
-    Outside(Turn),
+    Outside,
 }
 
 /// Why something cannot be done with a tasklet; nothing has changed.
@@ -40,12 +39,12 @@ pub(crate) enum Exchange {
 
 #[derive(Debug, Default)]
 pub(crate) struct Core {
-    /// NB: ordered, so that nothing depends on hashes.
-    places: BTreeMap<TaskletId, Place>,
-    channels: BTreeMap<ChannelId, Channel>,
+    nodes: Nodes<Place>,
+    channels: IdMap<ChannelId, Channel>,
     ready: Line,
     outside: Line,
-    current: Option<TaskletId>,
+    /// How many run.
+    running: usize,
     next_tasklet: u64,
     next_channel: u64,
 }
@@ -55,7 +54,7 @@ impl Core {
     pub(crate) fn add(&mut self) -> TaskletId {
         self.next_tasklet += 1;
         let id = TaskletId(self.next_tasklet);
-        self.places.insert(id, Place::Paused);
+        self.nodes.insert(id, Place::Paused);
         id
     }
 
@@ -67,7 +66,11 @@ impl Core {
     }
 
     pub(crate) fn place(&self, id: TaskletId) -> Option<Place> {
-        self.places.get(&id).copied()
+        self.nodes.find(id).map(|slot| *self.nodes.get(slot))
+    }
+
+    pub(crate) fn is_running(&self, id: TaskletId) -> bool {
+        self.place(id) == Some(Place::Current)
     }
 
     pub(crate) fn channel(&self, id: ChannelId) -> Option<&Channel> {
@@ -78,55 +81,70 @@ impl Core {
         self.channels.get_mut(&id)
     }
 
-    pub(crate) fn current(&self) -> Option<TaskletId> {
-        self.current
+    /// Those that wait on a channel, first come first.
+    pub(crate) fn waiting_on(&self, id: ChannelId) -> impl Iterator<Item = TaskletId> {
+        self.channels.get(&id).into_iter().flat_map(|channel| channel.line().iter(&self.nodes))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.nodes.len()
     }
 
-    /// How many can run: those that are ready, and the current.
+    /// How many can run: those that are ready, and those that do.
     pub(crate) fn run_count(&self) -> usize {
-        self.ready.len() + usize::from(self.current.is_some())
+        self.ready.len() + self.running
     }
 
     pub(crate) fn ready(&self) -> impl Iterator<Item = TaskletId> {
-        self.ready.iter()
+        self.ready.iter(&self.nodes)
     }
 
     /// Those that wait for something outside, first come first.
     pub(crate) fn outside(&self) -> impl Iterator<Item = TaskletId> {
-        self.outside.iter()
+        self.outside.iter(&self.nodes)
     }
 
     /// Those that wait on channels, by id.
     pub(crate) fn blocked(&self) -> impl Iterator<Item = (TaskletId, ChannelId)> {
-        self.places.iter().filter_map(|(id, place)| match place {
-            Place::Blocked(channel, ..) => Some((*id, *channel)),
+        let all = self.nodes.sorted().into_iter();
+        all.filter_map(|(id, slot)| match self.nodes.get(slot) {
+            Place::Blocked(channel, _) => Some((id, *channel)),
             _ => None,
         })
     }
 
     /// Appends a paused tasklet to those that are ready; nothing if it is there already.
     pub(crate) fn insert(&mut self, id: TaskletId) -> Result<(), Refusal> {
-        match self.place(id).ok_or(Refusal::Unknown)? {
-            Place::Paused | Place::Outside(_) => {
-                self.make_ready(id);
+        let slot = self.nodes.find(id).ok_or(Refusal::Unknown)?;
+        match self.nodes.get(slot) {
+            Place::Paused | Place::Outside => {
+                self.make_ready(slot);
                 Ok(())
             }
-            Place::Ready(_) => Ok(()),
+            Place::Ready => Ok(()),
             Place::Blocked(..) => Err(Refusal::Blocked),
             Place::Current => Err(Refusal::Current),
         }
     }
 
+    /// Puts a paused tasklet, or one that is ready, before all that are.
+    pub(crate) fn insert_first(&mut self, id: TaskletId) -> Result<(), Refusal> {
+        self.insert(id)?;
+        if let Some(slot) = self.nodes.find(id) {
+            self.detach(slot);
+            self.ready.push_front(&mut self.nodes, slot);
+            self.nodes.set(slot, Place::Ready);
+        }
+        Ok(())
+    }
+
     /// Pauses a tasklet that is ready; nothing if it is paused already.
     pub(crate) fn remove(&mut self, id: TaskletId) -> Result<(), Refusal> {
-        match self.place(id).ok_or(Refusal::Unknown)? {
+        let slot = self.nodes.find(id).ok_or(Refusal::Unknown)?;
+        match self.nodes.get(slot) {
             Place::Paused => Ok(()),
-            Place::Ready(_) | Place::Outside(_) => {
-                self.set(id, Place::Paused);
+            Place::Ready | Place::Outside => {
+                self.detach(slot);
                 Ok(())
             }
             Place::Blocked(..) => Err(Refusal::Blocked),
@@ -136,45 +154,51 @@ impl Core {
 
     /// Forgets a tasklet, wherever it is.
     pub(crate) fn forget(&mut self, id: TaskletId) {
-        self.detach(id);
-        self.places.remove(&id);
+        if let Some(slot) = self.nodes.find(id) {
+            self.detach(slot);
+            self.nodes.remove(id);
+        }
     }
 
-    /// Makes the first that is ready the current.
+    /// The first that is ready runs.
     pub(crate) fn next(&mut self) -> Option<TaskletId> {
-        debug_assert!(self.current.is_none());
-        let id = self.ready.pop()?;
-        self.places.insert(id, Place::Current);
-        self.current = Some(id);
-        Some(id)
+        let slot = self.ready.pop(&mut self.nodes)?;
+        self.make_current(slot);
+        Some(self.nodes.id(slot))
     }
 
-    /// Queues the current behind all that are ready.
+    /// Queues one, wherever it is, behind all that are ready.
     pub(crate) fn requeue(&mut self, id: TaskletId) {
-        self.make_ready(id);
+        if let Some(slot) = self.nodes.find(id) {
+            self.make_ready(slot);
+        }
     }
 
-    /// Pauses the current.
+    /// Pauses one that runs.
     pub(crate) fn park(&mut self, id: TaskletId) {
-        self.set(id, Place::Paused);
+        if let Some(slot) = self.nodes.find(id) {
+            self.detach(slot);
+        }
     }
 
-    /// The current waits for something outside.
+    /// One that runs waits for something outside.
     pub(crate) fn wait_outside(&mut self, id: TaskletId) {
-        self.detach(id);
-        let turn = self.outside.push(id);
-        self.places.insert(id, Place::Outside(turn));
+        if let Some(slot) = self.nodes.find(id) {
+            self.detach(slot);
+            self.outside.push(&mut self.nodes, slot);
+            self.nodes.set(slot, Place::Outside);
+        }
     }
 
     /// Those that waited for something outside ask again, in the order in which they came.
     pub(crate) fn ask_outside_again(&mut self) {
-        while let Some(id) = self.outside.pop() {
-            let turn = self.ready.push(id);
-            self.places.insert(id, Place::Ready(turn));
+        while let Some(slot) = self.outside.pop(&mut self.nodes) {
+            self.ready.push(&mut self.nodes, slot);
+            self.nodes.set(slot, Place::Ready);
         }
     }
 
-    /// The current, or a paused one that is inserted, sends or receives. If it is the current it is
+    /// One that runs, or a paused one that is inserted, sends or receives. If it runs it is
     /// afterwards where [`Next`] says, otherwise ready or blocked.
     pub(crate) fn exchange(
         &mut self,
@@ -183,36 +207,34 @@ impl Core {
         direction: Direction,
         may_wait: bool,
     ) -> Exchange {
-        let was_current = self.current == Some(id);
+        let Some(slot) = self.nodes.find(id) else { return Exchange::Closed };
+        let ran = *self.nodes.get(slot) == Place::Current;
         let Some(channel) = self.channels.get_mut(&channel_id).filter(|channel| !channel.closed)
         else {
             return Exchange::Closed;
         };
-        let Some(partner) = channel.meet(direction) else {
+        let Some(partner) = channel.meet(&mut self.nodes, direction) else {
             if !may_wait {
                 return Exchange::WouldBlock;
             }
-            let turn = channel.wait(id, direction);
-            self.detach(id);
-            self.places.insert(id, Place::Blocked(channel_id, direction, turn));
+            self.block(slot, channel_id, direction);
             return Exchange::Waits;
         };
-        let next = if was_current { channel.next(direction) } else { Next::Ring };
+        let next = if ran { channel.next(direction) } else { Next::Ring };
         // The partner has left the channel's line.
-        self.places.insert(partner, Place::Paused);
+        self.nodes.set(partner, Place::Paused);
         match next {
             Next::Stay => self.make_ready(partner),
             Next::HandOver => {
-                self.make_ready(id);
-                self.places.insert(partner, Place::Current);
-                self.current = Some(partner);
+                self.make_ready(slot);
+                self.make_current(partner);
             }
             Next::Ring => {
                 self.make_ready(partner);
-                self.make_ready(id);
+                self.make_ready(slot);
             }
         }
-        Exchange::Met(partner, next)
+        Exchange::Met(self.nodes.id(partner), next)
     }
 
     /// Somebody outside sends or receives; who it meets is made ready.
@@ -220,19 +242,21 @@ impl Core {
         let Some(channel) = self.channels.get_mut(&id).filter(|channel| !channel.closed) else {
             return Exchange::Closed;
         };
-        let Some(partner) = channel.meet(direction) else { return Exchange::WouldBlock };
-        self.places.insert(partner, Place::Paused);
+        let Some(partner) = channel.meet(&mut self.nodes, direction) else {
+            return Exchange::WouldBlock;
+        };
+        self.nodes.set(partner, Place::Paused);
         self.make_ready(partner);
-        Exchange::Met(partner, Next::Stay)
+        Exchange::Met(self.nodes.id(partner), Next::Stay)
     }
 
     /// Closes a channel. All who wait on it are made ready, in order.
     pub(crate) fn close(&mut self, id: ChannelId) -> Vec<TaskletId> {
         let Some(channel) = self.channels.get_mut(&id) else { return Vec::new() };
         channel.closed = true;
-        let waiting: Vec<TaskletId> = channel.waiting().collect();
+        let waiting: Vec<TaskletId> = channel.line().iter(&self.nodes).collect();
         for id in &waiting {
-            self.make_ready(*id);
+            self.requeue(*id);
         }
         waiting
     }
@@ -244,30 +268,40 @@ impl Core {
         woken
     }
 
-    fn make_ready(&mut self, id: TaskletId) {
-        self.detach(id);
-        let turn = self.ready.push(id);
-        self.places.insert(id, Place::Ready(turn));
+    fn block(&mut self, slot: Slot, id: ChannelId, direction: Direction) {
+        self.detach(slot);
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.wait(&mut self.nodes, slot, direction);
+            self.nodes.set(slot, Place::Blocked(id, direction));
+        }
     }
 
-    fn set(&mut self, id: TaskletId, place: Place) {
-        self.detach(id);
-        self.places.insert(id, place);
+    fn make_ready(&mut self, slot: Slot) {
+        self.detach(slot);
+        self.ready.push(&mut self.nodes, slot);
+        self.nodes.set(slot, Place::Ready);
     }
 
-    /// Takes a tasklet out of whatever line it stands in.
-    fn detach(&mut self, id: TaskletId) {
-        match self.place(id) {
-            Some(Place::Ready(turn)) => self.ready.leave(turn),
-            Some(Place::Outside(turn)) => self.outside.leave(turn),
-            Some(Place::Blocked(channel, _, turn)) => {
+    /// One that stands in no line runs.
+    fn make_current(&mut self, slot: Slot) {
+        self.nodes.set(slot, Place::Current);
+        self.running += 1;
+    }
+
+    /// Takes a tasklet out of whatever line it stands in; it is paused.
+    fn detach(&mut self, slot: Slot) {
+        match *self.nodes.get(slot) {
+            Place::Ready => self.ready.leave(&mut self.nodes, slot),
+            Place::Outside => self.outside.leave(&mut self.nodes, slot),
+            Place::Blocked(channel, _) => {
                 if let Some(channel) = self.channels.get_mut(&channel) {
-                    channel.leave(turn);
+                    channel.leave(&mut self.nodes, slot);
                 }
             }
-            Some(Place::Current) => self.current = None,
-            Some(Place::Paused) | None => {}
+            Place::Current => self.running -= 1,
+            Place::Paused => {}
         }
+        self.nodes.set(slot, Place::Paused);
     }
 }
 

@@ -1,42 +1,25 @@
 //! Running: whose turn it is, how long it lasts, and what comes of it.
 
 use super::answer::After;
-use super::budget::{Account, Budget, Stop};
+use super::budget::{Account, Budget, Stop, Turn};
 use super::limits::{ATOMIC_STEPS_MAX, ENDS_KEPT_MAX};
 use super::result::RunResult;
 use super::{Scheduler, TaskletId};
 use crate::error::Error;
-use crate::tasklet::{Outcome, Status};
+use crate::native;
+use crate::tasklet::{Ran, Status};
 use crate::trap::TrapKind;
 
-/// How the turn of a tasklet ends.
-enum Turn {
+/// What comes next once a tasklet has run for a while.
+pub(super) enum Step {
+    /// The same goes on.
+    GoOn,
+    /// The turn is over, and the next in line runs.
     Next,
+    /// It is over, and this one runs.
     HandOver(TaskletId),
+    /// So is the run.
     Return(RunResult),
-}
-
-/// The atomic sections of one turn.
-struct Section {
-    /// The slice has ended in one.
-    is_overdrawn: bool,
-    /// How far it may still be overdrawn.
-    steps_left: u64,
-    /// Somebody asked for an interrupt in one.
-    is_interrupted: bool,
-}
-
-impl Default for Section {
-    fn default() -> Section {
-        Section { is_overdrawn: false, steps_left: ATOMIC_STEPS_MAX, is_interrupted: false }
-    }
-}
-
-impl Section {
-    fn spend(&mut self, steps: i128) {
-        let steps = u64::try_from(steps.max(0)).unwrap_or(u64::MAX);
-        self.steps_left = self.steps_left.saturating_sub(steps);
-    }
 }
 
 impl Scheduler {
@@ -49,6 +32,12 @@ impl Scheduler {
     /// Those of [`Tasklet::run`](crate::Tasklet::run); the tasklet that ran is paused then, and the
     /// others stay where they are.
     pub fn run(&mut self, budget: Budget) -> Result<RunResult, Error> {
+        // One native stack for all of them: to change over to it costs as much as many a turn.
+        let stack_bytes = self.engine.options().stack_bytes;
+        native::with_stack(stack_bytes, || self.run_all(budget, stack_bytes))
+    }
+
+    fn run_all(&mut self, budget: Budget, stack_bytes: usize) -> Result<RunResult, Error> {
         self.core.ask_outside_again();
         let mut account = Account::new(budget);
         let (mut before, mut handed) = (None, None);
@@ -66,16 +55,13 @@ impl Scheduler {
             if before != Some(id) {
                 self.switched(before, Some(id));
             }
-            account.begin_slice();
             before = Some(id);
-            match self.turn(id, &mut account) {
-                Ok(Turn::Next) => {}
-                Ok(Turn::HandOver(partner)) => handed = Some(partner),
-                Ok(Turn::Return(result)) => break Ok(result),
+            match self.turn(id, &mut account, stack_bytes) {
+                Ok(Step::GoOn | Step::Next) => {}
+                Ok(Step::HandOver(partner)) => handed = Some(partner),
+                Ok(Step::Return(result)) => break Ok(result),
                 Err(error) => {
-                    if let Some(current) = self.core.current() {
-                        self.core.park(current);
-                    }
+                    self.give_up(id);
                     break Err(error);
                 }
             }
@@ -86,76 +72,104 @@ impl Scheduler {
         result
     }
 
+    /// Something has gone wrong with one that ran, or with the one that it handed over to.
+    fn give_up(&mut self, id: TaskletId) {
+        if self.core.is_running(id) {
+            self.core.park(id);
+        }
+    }
+
     fn switched(&mut self, before: Option<TaskletId>, next: Option<TaskletId>) {
         if let Some(call) = &mut self.hooks.on_switch {
             call(before, next);
         }
     }
 
-    /// Lets the current tasklet run until its turn ends.
-    fn turn(&mut self, id: TaskletId, account: &mut Account) -> Result<Turn, Error> {
-        self.seat(id)?.overdue = false;
-        let mut section = Section::default();
+    /// Lets a tasklet run until its turn ends.
+    fn turn(
+        &mut self,
+        id: TaskletId,
+        account: &mut Account,
+        stack_bytes: usize,
+    ) -> Result<Step, Error> {
+        let mut turn = account.begin();
         loop {
-            let in_section = self.seat(id)?.atomic && section.is_overdrawn;
-            let grant = if in_section { section.steps_left } else { account.grant() };
-            let tasklet = &mut self.member(id)?.tasklet;
-            let granted = tasklet.granted();
-            let outcome = tasklet.run(grant)?;
-            let spent = i128::from(tasklet.granted()) - i128::from(granted);
-            account.spend(spent);
-            if in_section {
-                section.spend(spent);
-            }
-            let after = match outcome {
-                Outcome::Asks => self.answer(id)?,
-                // The stop is deferred to the end of the section, unless that never comes.
-                Outcome::Interrupted if self.seat(id)?.atomic => {
-                    self.seat(id)?.overdue = true;
-                    section.is_interrupted = true;
-                    continue;
-                }
-                Outcome::OutOfBudget if self.seat(id)?.atomic => {
-                    self.seat(id)?.overdue = true;
-                    section.is_overdrawn = true;
-                    if section.steps_left == 0 {
-                        self.end_section(id)?;
-                    }
-                    continue;
-                }
-                Outcome::OutOfBudget => After::SliceOver,
-                Outcome::Interrupted => return Ok(self.interrupted(id)),
-                Outcome::Waiting(_) => {
-                    self.core.wait_outside(id);
-                    After::Leave
-                }
-                Outcome::Finished(_) | Outcome::Exited(_) | Outcome::Trapped(_) => {
-                    return Ok(self.ended(id));
-                }
-            };
-            if section.is_interrupted && matches!(after, After::Leave | After::HandOver(_)) {
-                self.member(id)?.tasklet.handle().interrupt();
-            }
-            match after {
-                After::Stay => {}
-                After::Leave => return Ok(Turn::Next),
-                After::HandOver(partner) => return Ok(Turn::HandOver(partner)),
-                After::SliceOver if section.is_interrupted => return Ok(self.interrupted(id)),
-                After::SliceOver => match account.stop() {
-                    Stop::Interrupt => return Ok(self.interrupted(id)),
-                    Stop::Requeue => {
-                        self.core.requeue(id);
-                        return Ok(Turn::Next);
-                    }
-                    Stop::GoOn => {}
-                },
+            let grant = self.begin(id, &mut turn, account)?;
+            // What runs touches nothing of the scheduler's but this one tasklet.
+            let (ran, spent) = self.member(id)?.tasklet.run_on(grant, stack_bytes)?;
+            match self.finish(id, ran, spent, &mut turn, account)? {
+                Step::GoOn => {}
+                step => return Ok(step),
             }
         }
     }
 
-    fn interrupted(&mut self, id: TaskletId) -> Turn {
+    /// What a tasklet whose turn it is may be given.
+    pub(super) fn begin(
+        &mut self,
+        id: TaskletId,
+        turn: &mut Turn,
+        account: &Account,
+    ) -> Result<u64, Error> {
+        let seat = self.seat(id)?;
+        let grant = turn.grant(account, seat.atomic);
+        seat.overdue = turn.is_overdrawn || turn.is_interrupted;
+        Ok(grant)
+    }
+
+    /// Decides what comes next, once it has run and used that many steps.
+    pub(super) fn finish(
+        &mut self,
+        id: TaskletId,
+        ran: Ran,
+        spent: i128,
+        turn: &mut Turn,
+        account: &mut Account,
+    ) -> Result<Step, Error> {
+        turn.spend(account, spent);
+        let after = match ran {
+            Ran::Asks => self.answer(id)?,
+            // The stop is deferred to the end of the section, unless that never comes.
+            Ran::Interrupted if self.seat(id)?.atomic => {
+                turn.is_interrupted = true;
+                return Ok(Step::GoOn);
+            }
+            Ran::OutOfBudget if self.seat(id)?.atomic => {
+                if !turn.overdraw() {
+                    self.end_section(id)?;
+                }
+                return Ok(Step::GoOn);
+            }
+            Ran::OutOfBudget => After::SliceOver,
+            Ran::Interrupted => return Ok(self.interrupted(id)),
+            Ran::Waiting => {
+                self.core.wait_outside(id);
+                After::Leave
+            }
+            Ran::Ended => return Ok(self.ended(id)),
+        };
+        if turn.is_interrupted && matches!(after, After::Leave | After::HandOver(_)) {
+            self.member(id)?.tasklet.handle().interrupt();
+        }
+        Ok(match after {
+            After::Stay => Step::GoOn,
+            After::Leave => Step::Next,
+            After::HandOver(partner) => Step::HandOver(partner),
+            After::SliceOver if turn.is_interrupted => self.interrupted(id),
+            After::SliceOver => match account.stop() {
+                Stop::Interrupt => self.interrupted(id),
+                Stop::Requeue => {
+                    self.core.requeue(id);
+                    Step::Next
+                }
+                Stop::GoOn => Step::GoOn,
+            },
+        })
+    }
+
+    fn interrupted(&mut self, id: TaskletId) -> Step {
         self.core.park(id);
-        Turn::Return(RunResult::Interrupted(id))
+        Step::Return(RunResult::Interrupted(id))
     }
 
     /// Ends a tasklet whose atomic section does not.
@@ -166,10 +180,10 @@ impl Scheduler {
     }
 
     /// Forgets a tasklet that has ended, but for how.
-    fn ended(&mut self, id: TaskletId) -> Turn {
+    fn ended(&mut self, id: TaskletId) -> Step {
         self.core.forget(id);
-        let Some(member) = self.tasklets.remove(&id) else { return Turn::Next };
-        let status = member.tasklet.status().clone();
+        let Some(member) = self.tasklets.remove(&id) else { return Step::Next };
+        let status = member.tasklet.status;
         self.ends.insert(id, status.clone());
         self.ended.push_back(id);
         if self.ended.len() > ENDS_KEPT_MAX
@@ -180,11 +194,11 @@ impl Scheduler {
         match (status, &mut self.hooks.on_trap) {
             (Status::Trapped(trap), Some(call)) => call(id, &trap),
             (Status::Trapped(trap), None) => {
-                return Turn::Return(RunResult::Trapped(id, trap));
+                return Step::Return(RunResult::Trapped(id, trap));
             }
             _ => {}
         }
-        Turn::Next
+        Step::Next
     }
 
     fn nothing_ready(&self, ran: bool) -> RunResult {

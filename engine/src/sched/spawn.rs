@@ -94,7 +94,7 @@ impl Scheduler {
             let module = tasklet.module();
             self.modules.entry(module.hash()).or_insert_with(|| module.clone());
         }
-        self.tasklets.insert(id, Member { tasklet, channels });
+        self.tasklets.insert(id, Box::new(Member { tasklet, channels }));
         id
     }
 

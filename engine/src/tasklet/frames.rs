@@ -8,7 +8,7 @@ use wasmtime::{RootScope, Val};
 
 use crate::error::Error;
 use crate::pace::Pace;
-use crate::state::Context;
+use crate::state::{Context, Exports};
 use crate::trap::{self, TrapFrame};
 use crate::value::{self, Value};
 
@@ -201,6 +201,17 @@ pub(crate) fn grow_for(store: &mut impl Context, bytes: u64, references: u64) ->
 /// tell from the guest growing its own.
 pub(crate) fn reserve(store: &mut impl Context, pace: &Pace, fuel: i64) -> Result<(), Error> {
     grow_for(store, 2 * pace.frame_bytes + (1 << 16), 2 * pace.references(fuel))
+}
+
+/// Whether [`reserve`] has nothing to do.
+pub(crate) fn is_reserved(
+    store: &mut impl Context,
+    exports: &Exports,
+    pace: &Pace,
+    fuel: i64,
+) -> bool {
+    let end = u64::from(store.u32_global(exports.sp)) + 2 * pace.frame_bytes + (1 << 16);
+    pace.references(fuel) == 0 && end <= exports.frames.data_size(&*store) as u64
 }
 
 /// Forgets the references of a continuation that is dropped, so that they can be collected.

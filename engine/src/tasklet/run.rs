@@ -9,20 +9,27 @@ use crate::native;
 use crate::snapshot::PauseReason;
 use crate::state::{self, Context, Meter};
 use crate::trap::{self, Ended, Trap, TrapKind};
-use crate::value::Value;
-use crate::wasi::Wait;
 
 /// The budget that never ends.
 const UNLIMITED: u64 = u64::MAX;
 
-/// Why generated code returned.
+/// Why generated code returned. Small, for it is moved often.
 enum Stop {
     Budget,
-    Wait(Wait),
+    /// [`Tasklet::waiting`] is what for.
+    Wait,
     Ask,
-    Exit(u32),
-    Finished(Vec<Value>),
-    Trap(Trap),
+    Ended(Box<Status>),
+}
+
+/// What has become of a run, in a byte; the rest is in the tasklet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ran {
+    Ended,
+    OutOfBudget,
+    Waiting,
+    Asks,
+    Interrupted,
 }
 
 impl Tasklet {
@@ -44,10 +51,33 @@ impl Tasklet {
             return Ok(outcome);
         }
         let stack_bytes = self.module.engine().options().stack_bytes;
-        native::with_stack(stack_bytes, || self.advance(budget))
+        let ran = native::with_stack(stack_bytes, || self.advance(budget))?;
+        let outcome = match ran {
+            Ran::Ended => self.status.ended(),
+            Ran::OutOfBudget => Some(Outcome::OutOfBudget),
+            Ran::Waiting => self.waiting.clone().map(Outcome::Waiting),
+            Ran::Asks => Some(Outcome::Asks),
+            Ran::Interrupted => Some(Outcome::Interrupted),
+        };
+        outcome.ok_or_else(|| Error::internal("a tasklet has run, and not said why it returned"))
     }
 
-    fn advance(&mut self, budget: u64) -> Result<Outcome, Error> {
+    /// The same on a native stack that has so many bytes for wasm code, if they are enough. The
+    /// second is what it used of the budget, less what it returned of earlier ones.
+    pub(crate) fn run_on(&mut self, budget: u64, stack_bytes: usize) -> Result<(Ran, i128), Error> {
+        if !matches!(self.status, Status::Paused(_)) {
+            return Ok((Ran::Ended, 0));
+        }
+        let granted = self.granted();
+        let wanted = self.module.engine().options().stack_bytes;
+        let ran = match wanted <= stack_bytes {
+            true => self.advance(budget),
+            false => native::with_stack(wanted, || self.advance(budget)),
+        }?;
+        Ok((ran, i128::from(self.granted()) - i128::from(granted)))
+    }
+
+    fn advance(&mut self, budget: u64) -> Result<Ran, Error> {
         self.waiting = None;
         let most = self.module.engine().options().slice_steps.clamp(1, abi::FUEL_MAX as u64);
         let mut remaining = budget;
@@ -55,7 +85,7 @@ impl Tasklet {
             if self.store.data().shared.take_interrupt() {
                 self.return_unspent(remaining);
                 self.status = Status::Paused(PauseReason::Requested);
-                return Ok(Outcome::Interrupted);
+                return Ok(Ran::Interrupted);
             }
             // Where a slice ends within the budget makes no difference, because its balance is
             // carried into the next. This only bounds the time between two looks at the flag.
@@ -69,44 +99,42 @@ impl Tasklet {
                 Stop::Budget if remaining > 0 => {}
                 Stop::Budget => {
                     self.status = Status::Paused(PauseReason::OutOfBudget);
-                    return Ok(Outcome::OutOfBudget);
+                    return Ok(Ran::OutOfBudget);
                 }
                 stop => return self.stopped(stop, remaining),
             }
         }
     }
 
-    fn stopped(&mut self, stop: Stop, remaining: u64) -> Result<Outcome, Error> {
-        let status = match stop {
-            Stop::Budget => Status::Paused(PauseReason::OutOfBudget),
-            Stop::Wait(wait) => {
-                self.return_unspent(remaining);
+    fn stopped(&mut self, stop: Stop, remaining: u64) -> Result<Ran, Error> {
+        let ran = match stop {
+            Stop::Budget => {
+                self.status = Status::Paused(PauseReason::OutOfBudget);
+                Ran::OutOfBudget
+            }
+            Stop::Wait => {
                 self.status = Status::Paused(PauseReason::Waiting);
-                self.waiting = Some(wait.clone());
-                return Ok(Outcome::Waiting(wait));
+                Ran::Waiting
             }
             Stop::Ask => {
-                self.return_unspent(remaining);
                 self.status = Status::Paused(PauseReason::Waiting);
-                return Ok(Outcome::Asks);
+                Ran::Asks
             }
-            Stop::Finished(results) => Status::Finished(results),
-            Stop::Exit(code) => Status::Exited(code),
-            Stop::Trap(trap) => Status::Trapped(trap),
+            Stop::Ended(status) => {
+                self.discard_frames()?;
+                self.status = *status;
+                Ran::Ended
+            }
         };
-        self.discard_frames()?;
         self.return_unspent(remaining);
-        let outcome = status.ended().unwrap_or(Outcome::OutOfBudget);
-        self.status = status;
-        Ok(outcome)
+        Ok(ran)
     }
 
     /// Ends a paused tasklet against its will.
-    pub(crate) fn end_with(&mut self, kind: TrapKind, message: String) -> Result<Trap, Error> {
+    pub(crate) fn end_with(&mut self, kind: TrapKind, message: String) -> Result<(), Error> {
         let mut trap = Trap { kind, message, backtrace: Vec::new() };
         frames::add_paused_frames(&mut self.store, &mut trap.backtrace)?;
-        self.stopped(Stop::Trap(trap.clone()), 0)?;
-        Ok(trap)
+        self.stopped(Stop::trap(trap), 0).map(drop)
     }
 
     /// Gives back what the budget holds beyond debts.
@@ -150,7 +178,7 @@ impl Tasklet {
                 if pace.compares_depth(cut, self.charged)
                     && let Some(trap) = self.too_deep()
                 {
-                    return Ok(Stop::Trap(trap));
+                    return Ok(Stop::trap(trap));
                 }
             }
             if !is_cut {
@@ -161,25 +189,31 @@ impl Tasklet {
 
     /// Runs with that fuel, which is at most what there is.
     fn stretch(&mut self, fuel: i64) -> Result<Stop, Error> {
-        if frames::reserve(&mut self.store, &self.module.pace(), fuel).is_err() {
+        if !self.has_room(fuel) {
             // Within its limits there is room for whatever it does: it is the host that has none.
             let full = "no room is left for more frames";
             let deep = self.too_deep();
-            return Ok(Stop::Trap(deep.unwrap_or_else(|| self.end(TrapKind::OutOfMemory, full))));
+            let trap = deep.unwrap_or_else(|| self.end(TrapKind::OutOfMemory, full));
+            return Ok(Stop::trap(trap));
         }
         self.store.data_mut().meter = Meter { charged: self.charged, fuel };
-        self.store.write_fuel(fuel)?;
-        let stop = loop {
-            if let Some(stop) = self.resume()? {
-                break stop;
+        self.store.set_global(self.exports.fuel, fuel)?;
+        let returned = loop {
+            match self.resume()? {
+                Ok(abi::RUN_FINISHED) if self.begin_next_call()? => {}
+                returned => break returned,
             }
         };
-        let debt = self.store.i64_global(self.exports.debt);
-        self.store.set_global(self.exports.debt, 0i64)?;
-        let left = match self.store.data_mut().pause.take() {
+        let pause = self.store.data_mut().pause.take();
+        let left = match &pause {
             Some(pause) => pause.fuel,
-            None => self.store.read_fuel(),
+            None => self.store.i64_global(self.exports.fuel),
         };
+        let stop = self.why(returned, pause)?;
+        let debt = self.store.i64_global(self.exports.debt);
+        if debt != 0 {
+            self.store.set_global(self.exports.debt, 0i64)?;
+        }
         // Only a trap can leave a sentinel here: then nothing is known of the stretch.
         let left = if left < abi::SENTINEL_LIMIT { fuel } else { left } - debt;
         self.charged = self.charged.saturating_add_signed(fuel - left);
@@ -187,38 +221,57 @@ impl Tasklet {
         Ok(stop)
     }
 
-    /// Runs the continuation; `None` if it came to its end and another call was begun.
-    fn resume(&mut self) -> Result<Option<Stop>, Error> {
+    /// Whether there is room for the frames of a stretch with that fuel, made if need be.
+    fn has_room(&mut self, fuel: i64) -> bool {
+        let pace = self.module.pace();
+        frames::is_reserved(&mut self.store, &self.exports, &pace, fuel)
+            || frames::reserve(&mut self.store, &pace, fuel).is_ok()
+    }
+
+    /// Runs the continuation.
+    fn resume(&mut self) -> Result<wasmtime::Result<i32>, Error> {
+        if !self.exports.keeps_alive {
+            return Ok(self.exports.run.call(&mut self.store, ()));
+        }
         let references = self.store.u32_global(self.exports.ref_sp);
         let returned = self.exports.run.call(&mut self.store, ());
-        if self.exports.keeps_alive && matches!(returned, Ok(abi::RUN_PAUSED)) {
+        if matches!(returned, Ok(abi::RUN_PAUSED)) {
             frames::forget_taken(&mut self.store, references)?;
         }
-        Ok(Some(match returned {
+        Ok(returned)
+    }
+
+    /// Begins the next call, if there is any.
+    fn begin_next_call(&mut self) -> Result<bool, Error> {
+        let Some(next) = self.queue.pop_front() else { return Ok(false) };
+        self.current = next.function;
+        frames::push_call(&mut self.store, next.function, &next.args)?;
+        Ok(true)
+    }
+
+    /// Why generated code has returned.
+    fn why(
+        &mut self,
+        returned: wasmtime::Result<i32>,
+        pause: Option<state::Pause>,
+    ) -> Result<Stop, Error> {
+        Ok(match returned {
             Ok(abi::RUN_FINISHED) => {
-                let Some(next) = self.queue.pop_front() else {
-                    return Ok(Some(Stop::Finished(frames::results(
-                        &mut self.store,
-                        self.current,
-                    )?)));
-                };
-                self.current = next.function;
-                frames::push_call(&mut self.store, next.function, &next.args)?;
-                return Ok(None);
+                let results = frames::results(&mut self.store, self.current)?;
+                Stop::Ended(Box::new(Status::Finished(results)))
             }
-            Ok(abi::RUN_PAUSED) => match &self.store.data().pause {
+            Ok(abi::RUN_PAUSED) => match pause.map(|pause| pause.reason) {
                 None => Stop::Budget,
-                Some(state::Pause { reason: state::PauseReason::Exit(code), .. }) => {
-                    Stop::Exit(*code)
+                Some(state::PauseReason::Exit(code)) => Stop::Ended(Box::new(Status::Exited(code))),
+                Some(state::PauseReason::Wait(wait)) => {
+                    self.waiting = Some(wait);
+                    Stop::Wait
                 }
-                Some(state::Pause { reason: state::PauseReason::Wait(wait), .. }) => {
-                    Stop::Wait(wait.clone())
-                }
-                Some(state::Pause { reason: state::PauseReason::Ask, .. }) => Stop::Ask,
+                Some(state::PauseReason::Ask) => Stop::Ask,
             },
             Ok(other) => return Err(Error::internal(format!("`run` returned {other}"))),
             Err(error) => self.trapped(&error),
-        }))
+        })
     }
 
     /// The trap of a guest whose calls are nested deeper than its limit.
@@ -242,7 +295,7 @@ impl Tasklet {
         // Whatever was on the native stack is gone.
         self.store.data_mut().depth = 0;
         if let Some(Ended::Exit(code)) = error.downcast_ref() {
-            return Stop::Exit(*code);
+            return Stop::Ended(Box::new(Status::Exited(*code)));
         }
         let mut trap = trap::translate(self.module.metadata(), error);
         if trap.kind == TrapKind::UncaughtException
@@ -253,6 +306,12 @@ impl Tasklet {
         }
         // Only the frames resumed since the last cut were on the native stack; below are these.
         let _ = frames::add_paused_frames(&mut self.store, &mut trap.backtrace);
-        Stop::Trap(trap)
+        Stop::trap(trap)
+    }
+}
+
+impl Stop {
+    fn trap(trap: Trap) -> Stop {
+        Stop::Ended(Box::new(Status::Trapped(trap)))
     }
 }

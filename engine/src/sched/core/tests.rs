@@ -13,6 +13,15 @@ fn tasklets<const N: usize>(core: &mut Core) -> [TaskletId; N] {
     })
 }
 
+/// The one that runs.
+fn current(core: &Core) -> Option<TaskletId> {
+    let all = core.nodes.sorted().into_iter();
+    let mut running = all.filter(|(_, slot)| *core.nodes.get(*slot) == Place::Current);
+    let current = running.next().map(|(id, _)| id);
+    assert_eq!((running.next(), core.running), (None, usize::from(current.is_some())));
+    current
+}
+
 fn ready(core: &Core) -> Vec<TaskletId> {
     core.ready().collect()
 }
@@ -32,7 +41,20 @@ fn who_is_queued_again_goes_last() {
     assert_eq!(ready(&core), [b, a, c]);
     assert_eq!(core.next(), Some(b));
     core.park(b);
-    assert_eq!((core.current(), core.run_count()), (None, 2));
+    assert_eq!((current(&core), core.run_count()), (None, 2));
+}
+
+#[test]
+fn who_is_put_first_runs_next() {
+    let mut core = Core::default();
+    let [a, b, c] = tasklets(&mut core);
+    core.remove(b).unwrap();
+    core.insert_first(b).unwrap();
+    core.insert_first(c).unwrap();
+    assert_eq!(ready(&core), [c, b, a]);
+    assert_eq!(core.next(), Some(c));
+    assert_eq!(core.insert_first(c), Err(Refusal::Current));
+    assert_eq!(core.insert_first(TaskletId(99)), Err(Refusal::Unknown));
 }
 
 #[test]
@@ -42,7 +64,7 @@ fn what_is_refused_changes_nothing() {
     let channel = core.add_channel(ChannelOptions::default());
     core.next();
     assert_eq!(core.exchange(a, channel, Direction::Send, false), Exchange::WouldBlock);
-    assert_eq!(core.current(), Some(a));
+    assert_eq!(current(&core), Some(a));
     assert_eq!((core.insert(a), core.remove(a)), (Err(Refusal::Current), Err(Refusal::Current)));
     assert_eq!(core.exchange(a, channel, Direction::Send, true), Exchange::Waits);
     assert_eq!((core.insert(a), core.remove(a)), (Err(Refusal::Blocked), Err(Refusal::Blocked)));
@@ -168,7 +190,7 @@ fn random_operations_agree_with_the_model() {
         let mut living: Vec<TaskletId> = tasklets::<6>(&mut core).into();
         model.ready.extend(&living);
         for step in 0..300 {
-            if core.current().is_none() {
+            if current(&core).is_none() {
                 assert_eq!(core.next(), model.ready.front().copied());
                 model.current = model.ready.pop_front();
             }
@@ -201,6 +223,14 @@ fn random_operations_agree_with_the_model() {
                         model.ready.push_back(pick);
                     }
                 }
+                (9, _) if !is_current && step % 3 == 0 => {
+                    let waits = model.waiting.iter().any(|(line, _)| line.contains(&pick));
+                    assert_eq!(core.insert_first(pick).is_err(), waits);
+                    if !waits {
+                        model.leave(pick);
+                        model.ready.push_front(pick);
+                    }
+                }
                 (9, _) => {
                     core.forget(pick);
                     model.leave(pick);
@@ -212,11 +242,11 @@ fn random_operations_agree_with_the_model() {
                 _ => {}
             }
             let context = format!("seed {seed}, step {step}");
-            assert_eq!(core.current(), model.current, "{context}");
+            assert_eq!(current(&core), model.current, "{context}");
             assert_eq!(ready(&core), Vec::from(model.ready.clone()), "{context}");
             for (id, (line, direction)) in channels.iter().zip(&model.waiting) {
                 let channel = core.channel(*id).unwrap();
-                assert_eq!(channel.waiting().collect::<Vec<_>>(), Vec::from(line.clone()));
+                assert_eq!(core.waiting_on(*id).collect::<Vec<_>>(), Vec::from(line.clone()));
                 let count = line.len() as i64;
                 let balance = if *direction == Some(Direction::Receive) { -count } else { count };
                 assert_eq!(channel.balance(), balance, "{context}");
