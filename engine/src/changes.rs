@@ -101,12 +101,16 @@ fn union(mut one: Pages, other: impl Iterator<Item = Range<u64>>) -> Pages {
     all
 }
 
-/// Gets memory ready that is about to be written to as a whole.
-pub(crate) fn prepare(memory: &[u8]) {
+/// Gets memory ready that is about to be written to as a whole. Whether its mapping is another now.
+pub(crate) fn prepare(memory: &[u8]) -> bool {
     #[cfg(target_os = "linux")]
-    linux::prepare(memory);
+    let altered = linux::prepare(memory);
     #[cfg(not(target_os = "linux"))]
-    let _ = memory;
+    let altered = {
+        let _ = memory;
+        false
+    };
+    altered
 }
 
 /// From byte addresses to pages of a memory, made whole, and within it.
@@ -122,10 +126,15 @@ fn pages_of(memory: &[u8], regions: impl Iterator<Item = Range<u64>>) -> Pages {
 }
 
 #[cfg(target_os = "linux")]
-use linux::{protect, start, touched, written};
+use linux::{protect, start, written};
+
+/// The pages of a memory that are neither as they have never been touched nor as a file has them;
+/// nothing where that is not known.
+#[cfg(target_os = "linux")]
+pub(crate) use linux::touched;
 
 #[cfg(not(target_os = "linux"))]
-fn touched(_: &[u8]) -> Option<Pages> {
+pub(crate) fn touched(_: &[u8]) -> Option<Pages> {
     None
 }
 

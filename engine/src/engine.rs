@@ -7,6 +7,7 @@ use wasmtime::{Cache, CacheConfig, Collector, Config};
 
 use crate::cache_dir;
 use crate::error::Error;
+use crate::memories::{Memories, Place};
 use crate::pace;
 use crate::target::Target;
 
@@ -18,6 +19,8 @@ pub struct EngineOptions {
     pub cache: CacheMode,
     /// What modules are compiled for.
     pub target: Target,
+    /// Where the memories of tasklets are: for few that are fast, or for very many.
+    pub memories: Memories,
     /// Whether runs with equal inputs are equal on every host, snapshots included: generated NaNs
     /// are canonical, the limits are in the snapshot, WASI has a virtual clock and a seed (0 unless
     /// given) and says nothing of the host ([`Wasi::deterministic`](crate::wasi::Wasi::deterministic)).
@@ -54,6 +57,7 @@ impl Default for EngineOptions {
         EngineOptions {
             cache: CacheMode::User,
             target: Target::Host,
+            memories: Memories::Apart,
             deterministic: false,
             stack_bytes: pace::STACK_BYTES,
             reference_heap_bytes: 256 << 20,
@@ -73,6 +77,7 @@ struct Inner {
     wasmtime: wasmtime::Engine,
     options: EngineOptions,
     cache: Option<PathBuf>,
+    place: Place,
 }
 
 impl Engine {
@@ -85,6 +90,8 @@ impl Engine {
         let cache = cache_root(&options.cache)?;
         let configure = |error: wasmtime::Error| Error::Configure(error.into_boxed_dyn_error());
         let mut config = base_config(options);
+        let heap = options.reference_heap_bytes;
+        let place = Place::configure(options.memories, &mut config, heap);
         if let Some(triple) = options.target.triple() {
             config.target(triple).map_err(configure)?;
         }
@@ -101,7 +108,7 @@ impl Engine {
             }
         }
         let wasmtime = wasmtime::Engine::new(&config).map_err(configure)?;
-        Ok(Engine { inner: Arc::new(Inner { wasmtime, options: options.clone(), cache }) })
+        Ok(Engine { inner: Arc::new(Inner { wasmtime, options: options.clone(), cache, place }) })
     }
 
     /// The options it was made with.
@@ -111,6 +118,11 @@ impl Engine {
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.inner.wasmtime
+    }
+
+    /// Where memories are.
+    pub(crate) fn place(&self) -> &Place {
+        &self.inner.place
     }
 
     /// The root of everything cached.

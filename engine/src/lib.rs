@@ -31,6 +31,7 @@ mod exception;
 mod files;
 mod host;
 mod limits;
+mod memories;
 mod module;
 mod native;
 mod pace;
@@ -53,6 +54,7 @@ pub use error::{Error, ErrorKind};
 pub use files::{Compressor, Resolved, SnapshotChain, SnapshotFile};
 pub use host::{Host, HostBuilder, HostCtx, HostError};
 pub use limits::Limits;
+pub use memories::Memories;
 pub use module::{Module, ModuleCache};
 #[doc(inline)]
 pub use sched::{

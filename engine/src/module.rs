@@ -59,11 +59,12 @@ impl Module {
         supported(&metadata)?;
         let compiled = wasmtime::Module::new(engine.wasmtime(), instrumented)
             .map_err(|error| Error::Compile(error.into_boxed_dyn_error()))?;
+        let options = engine.options();
         let inner = Inner {
             engine: engine.clone(),
             hash,
             original: original.to_vec(),
-            pace: Pace::new(&metadata, engine.options().stack_bytes),
+            pace: Pace::new(&metadata, options.memories.pace_bytes(options.stack_bytes)),
             metadata: Arc::new(metadata),
             compiled,
             image: OnceLock::new(),

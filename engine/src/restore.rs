@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::files::{Mapping, Resolved, borrowed};
 use crate::host::{Host, written_globals};
 use crate::limits::Limits;
+use crate::memories::Place;
 use crate::module::Module;
 use crate::snapshot::{self, Digest, PAGE_BYTES, PageData, RefType, Snapshot, TableState};
 use crate::state::{Context, Exports};
@@ -87,7 +88,8 @@ impl Tasklet {
         // Whatever is referred to from here on is kept alive until the tasklet holds it itself.
         let mut scope = RootScope::new(&mut store);
         let mut references = References::make(&mut scope, objects, &snapshot.exceptions)?;
-        let mapped = memories(&mut scope, &exports, snapshot, mappings)?;
+        let place = module.engine().place();
+        let mapped = memories(&mut scope, &exports, snapshot, mappings, place)?;
         scope.as_context_mut().data_mut().changes = Changes::of_loaded(digest, mapped);
         self::globals(&mut scope, module, &exports, snapshot, &mut references)?;
         tables(&mut scope, &exports, &snapshot.tables, &mut references)?;
@@ -169,6 +171,7 @@ fn memories(
     exports: &Exports,
     snapshot: &Snapshot<'_>,
     mappings: &[&Mapping],
+    place: &Place,
 ) -> Result<Vec<Pages>, Error> {
     let mut all_mapped = Vec::with_capacity(exports.memories.len());
     for (memory, state) in exports.memories.iter().zip(&snapshot.memories) {
@@ -179,6 +182,7 @@ fn memories(
             })?;
         }
         let bytes = memory.data_mut(&mut *store);
+        let begin = bytes.as_ptr().addr();
         let mut mapped_pages = Pages::new();
         for run in &state.runs {
             let start = run.first as usize * PAGE_BYTES;
@@ -189,9 +193,12 @@ fn memories(
                     let lent = borrowed(data).filter(|data| data.len() >= MAPPED_BYTES_MIN);
                     let mut mapped = mappings.iter();
                     if lent.is_some_and(|data| mapped.any(|file| file.put(data, run_bytes))) {
+                        place.note_altered(begin);
                         mapped_pages.push(run.first..run.first + run.count);
                     } else {
-                        changes::prepare(run_bytes);
+                        if changes::prepare(run_bytes) {
+                            place.note_altered(begin);
+                        }
                         run_bytes.copy_from_slice(data);
                     }
                 }

@@ -90,8 +90,17 @@ fn function(name: &str, slot: u32, first_point: u32, points: u32) -> FunctionInf
     }
 }
 
+/// Without a cache, and with the memories that `TASKLET_TESTS_MEMORIES` says.
+fn options() -> EngineOptions {
+    let mut options = EngineOptions { cache: CacheMode::Off, ..Default::default() };
+    if std::env::var("TASKLET_TESTS_MEMORIES").is_ok_and(|name| name == "dense") {
+        options.memories = Memories::Dense;
+    }
+    options
+}
+
 fn module() -> Module {
-    let options = EngineOptions { cache: CacheMode::Off, ..Default::default() };
+    let options = options();
     let engine = Engine::new(&options).expect("the default options work everywhere");
     let wasm = wat::parse_str(include_str!("tests/hand.wat")).expect("hand.wat is a module");
     Module::from_parts(&engine, b"the original", &wasm, metadata(b"the original"))
@@ -181,7 +190,7 @@ fn every_budget_ends_with_the_same() {
 
 #[test]
 fn small_internal_slices_change_nothing() {
-    let options = EngineOptions { cache: CacheMode::Off, slice_steps: 1, ..Default::default() };
+    let options = EngineOptions { slice_steps: 1, ..options() };
     let engine = Engine::new(&options).unwrap();
     let wasm = wat::parse_str(include_str!("tests/hand.wat")).unwrap();
     let small = Module::from_parts(&engine, b"o", &wasm, metadata(b"o")).unwrap();

@@ -5,8 +5,8 @@ mod common;
 
 use common::{invoke, module, reload};
 use tasklet_engine::{
-    BACKTRACE_LINES_MAX, CacheMode, Digest, Engine, EngineOptions, Entry, Host, HostError, Limits,
-    Module, Outcome, SnapshotOptions, Status, Tasklet, Trap, TrapKind, Value,
+    BACKTRACE_LINES_MAX, Digest, Engine, EngineOptions, Entry, Host, HostError, Limits, Module,
+    Outcome, SnapshotOptions, Status, Tasklet, Trap, TrapKind, Value,
 };
 
 /// `deep(n)` is n, by n calls. `endless` never ends, `even` and `odd` call one another, `table`
@@ -58,8 +58,7 @@ fn run(module: &Module, entry: &Entry) -> Outcome {
 }
 
 fn with_native_stack(wat: &str, stack_bytes: usize) -> Module {
-    let mut options = EngineOptions::default();
-    options.cache = CacheMode::Off;
+    let mut options = common::options();
     options.stack_bytes = stack_bytes;
     Module::load(&Engine::new(&options).unwrap(), &wat::parse_str(wat).unwrap()).unwrap()
 }

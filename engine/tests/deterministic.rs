@@ -6,13 +6,12 @@ use common::invoke;
 use tasklet_engine::snapshot::{self, Limits as ReadLimits};
 use tasklet_engine::wasi::{Clock, RestoreOptions, WasiOptions};
 use tasklet_engine::{
-    CacheMode, Claim, Digest, Engine, EngineOptions, Entry, ErrorKind, Host, Limits, Module,
-    Outcome, Snapshot, SnapshotOptions, Tasklet, TrapKind, ValType, Value, Verdict, verify,
+    Claim, Digest, Engine, Entry, ErrorKind, Host, Limits, Module, Outcome, Snapshot,
+    SnapshotOptions, Tasklet, TrapKind, ValType, Value, Verdict, verify,
 };
 
 fn engine(deterministic: bool) -> Engine {
-    let mut options = EngineOptions::default();
-    options.cache = CacheMode::Off;
+    let mut options = common::options();
     options.deterministic = deterministic;
     Engine::new(&options).unwrap()
 }
@@ -127,8 +126,7 @@ fn every_slice_can_be_verified() {
 /// A pause that somebody asked for, and a wait, are places like others.
 #[test]
 fn requested_and_waiting() {
-    let mut options = EngineOptions::default();
-    options.cache = CacheMode::Off;
+    let mut options = common::options();
     options.deterministic = true;
     // Looks at the flag often.
     options.slice_steps = 90;

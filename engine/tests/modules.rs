@@ -6,8 +6,8 @@ use std::fs;
 
 use common::invoke;
 use tasklet_engine::{
-    CacheMode, Digest, Engine, EngineOptions, ErrorKind, Host, Module, ModuleCache, Outcome,
-    SnapshotOptions, Tasklet, Value,
+    CacheMode, Digest, Engine, ErrorKind, Host, Module, ModuleCache, Outcome, SnapshotOptions,
+    Tasklet, Value,
 };
 
 const ADD: &str = r#"(module (func (export "add") (param i32 i32) (result i32)
@@ -21,7 +21,7 @@ fn add(module: &Module) -> Outcome {
 #[test]
 fn a_damaged_cache_entry_is_made_again() {
     let directory = tempfile::tempdir().unwrap();
-    let mut options = EngineOptions::default();
+    let mut options = common::options();
     options.cache = CacheMode::Directory(directory.path().to_path_buf());
     let engine = Engine::new(&options).unwrap();
     let wasm = wat::parse_str(ADD).unwrap();

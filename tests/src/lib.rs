@@ -26,15 +26,20 @@ pub mod world;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use tasklet_engine::{CacheMode, Engine, EngineOptions};
+use tasklet_engine::{CacheMode, Engine, EngineOptions, Memories};
 
 /// Options for the engines of tests: as users have them, but without a cache, so that nothing stale
-/// is ever tested, and for the target that `TASKLET_TESTS_TARGET` names (`pulley`, say).
+/// is ever tested, for the target that `TASKLET_TESTS_TARGET` names (`pulley`, say), and with the
+/// memories that `TASKLET_TESTS_MEMORIES` says (`dense`).
 pub fn options() -> EngineOptions {
     let mut options = EngineOptions::default();
     options.cache = CacheMode::Off;
     if let Ok(name) = std::env::var("TASKLET_TESTS_TARGET") {
         options.target = name.parse().expect("TASKLET_TESTS_TARGET is a target that runs here");
+    }
+    if let Ok(name) = std::env::var("TASKLET_TESTS_MEMORIES") {
+        assert_eq!(name, "dense", "TASKLET_TESTS_MEMORIES can be `dense`");
+        options.memories = Memories::Dense;
     }
     options
 }

@@ -159,7 +159,7 @@ fn scan(memory: &[u8], question: Question) -> Option<Pages> {
 }
 
 /// The pages that are neither as they have never been touched nor as a file has them.
-pub(super) fn touched(memory: &[u8]) -> Option<Pages> {
+pub(crate) fn touched(memory: &[u8]) -> Option<Pages> {
     static BELIEVED: OnceLock<bool> = OnceLock::new();
     if memory.is_empty() {
         return Some(Vec::new());
@@ -226,17 +226,17 @@ fn by_entries(memory: &[u8]) -> Option<Pages> {
 const LARGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Asks for large pages where they fit: with those of 4 KiB most of the time goes to faults.
-pub(super) fn prepare(memory: &[u8]) {
+pub(super) fn prepare(memory: &[u8]) -> bool {
     let start = memory.as_ptr().addr();
     let first = start.next_multiple_of(LARGE_PAGE_BYTES);
     let end = (start + memory.len()) / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
     if end <= first {
-        return;
+        return false;
     }
     let inner = &memory[first - start..end - start];
     let at = inner.as_ptr().cast_mut().cast();
-    // SAFETY: this advice changes nothing of what is in memory. Whether it is taken is no matter.
-    let _ = unsafe { rustix::mm::madvise(at, inner.len(), rustix::mm::Advice::LinuxHugepage) };
+    // SAFETY: this advice changes nothing of what is in memory.
+    unsafe { rustix::mm::madvise(at, inner.len(), rustix::mm::Advice::LinuxHugepage) }.is_ok()
 }
 
 /// Write protection that the kernel itself takes off a page at the first write, and so notes it.

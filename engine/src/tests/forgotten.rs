@@ -45,7 +45,7 @@ fn held(tasklet: &mut Tasklet) -> (u32, usize) {
 
 #[test]
 fn references_taken_out_of_frames_are_forgotten() {
-    let options = EngineOptions { cache: CacheMode::Off, ..EngineOptions::default() };
+    let options = super::options();
     let engine = Engine::new(&options).unwrap();
     let module = Module::load(&engine, &wat::parse_str(PROGRAM).unwrap()).unwrap();
     for budget in [1, 7, 100, 400] {

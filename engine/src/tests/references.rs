@@ -100,8 +100,7 @@ fn module() -> Module {
 }
 
 fn module_within(reference_heap_bytes: u64) -> Module {
-    let options =
-        EngineOptions { cache: CacheMode::Off, reference_heap_bytes, ..Default::default() };
+    let options = EngineOptions { reference_heap_bytes, ..super::options() };
     let engine = Engine::new(&options).expect("the default options work everywhere");
     let wasm = wat::parse_str(include_str!("references.wat")).expect("it is a module");
     Module::from_parts(&engine, b"the original", &wasm, metadata(b"the original"))

@@ -4,14 +4,24 @@
 pub mod guests;
 
 use tasklet_engine::{
-    CacheMode, Engine, EngineOptions, Entry, Host, Module, Outcome, Snapshot, SnapshotOptions,
-    Tasklet, Value, snapshot,
+    CacheMode, Engine, EngineOptions, Entry, Host, Memories, Module, Outcome, Snapshot,
+    SnapshotOptions, Tasklet, Value, snapshot,
 };
 
-pub fn engine() -> Engine {
+/// As users have them, but without a cache, and with the memories that `TASKLET_TESTS_MEMORIES` says
+/// (`dense`).
+pub fn options() -> EngineOptions {
     let mut options = EngineOptions::default();
     options.cache = CacheMode::Off;
-    Engine::new(&options).expect("the default options work everywhere")
+    if let Ok(name) = std::env::var("TASKLET_TESTS_MEMORIES") {
+        assert_eq!(name, "dense", "TASKLET_TESTS_MEMORIES can be `dense`");
+        options.memories = Memories::Dense;
+    }
+    options
+}
+
+pub fn engine() -> Engine {
+    Engine::new(&options()).expect("the default options work everywhere")
 }
 
 pub fn module(wat: &str) -> Module {
