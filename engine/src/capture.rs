@@ -11,7 +11,7 @@ use wasmtime::{Global, Ref, RootScope, Val};
 use self::references::References;
 
 use crate::error::Error;
-use crate::host::WASI_NAMESPACE;
+use crate::host::{IMPORT_NAMESPACE, ImportRecord, WASI_NAMESPACE, written_import};
 use crate::module::Image;
 use crate::sched;
 use crate::snapshot::{
@@ -19,7 +19,7 @@ use crate::snapshot::{
     RefType, Snapshot, TableRun, TableState, TrapFrame, Value, diff_pages_within,
 };
 use crate::state::Context;
-use crate::tasklet::{RawFrame, Started, Status, Tasklet, read, walk};
+use crate::tasklet::{RawFrame, Started, Status, Tasklet, add_paused_frames, read, walk};
 use crate::trap::{TrapFrame as TrapFrameView, TrapKind};
 use crate::value;
 
@@ -58,6 +58,7 @@ impl Tasklet {
     /// The tasklet as a snapshot, which borrows the memories. Equal tasklets give equal snapshots.
     ///
     /// # Errors
+    /// [`Error::InsideHostImport`] while it waits for an import that is not restartable,
     /// [`Error::NoCodec`] and [`Error::Codec`] when it holds an object of the host's that cannot be
     /// written down, [`Error::Unsupported`] when it holds a reference to a function that is not the
     /// module's, and before the first call, [`Error::Wasi`] when an open file can no longer be named.
@@ -84,6 +85,7 @@ impl Tasklet {
                         is no end of the program's; go on from an earlier snapshot elsewhere";
             return Err(Error::Unsupported { what: what.into() });
         }
+        let import = self.pending_import()?;
         // In the order in which references are numbered.
         let mut references = References::new(self.store.data().codecs.clone());
         let entry = self.entry(&mut references)?;
@@ -97,7 +99,7 @@ impl Tasklet {
         let exports = self.exports.clone();
         let dropped_data = self.dropped(&exports.dropped_data);
         let dropped_elements = self.dropped(&exports.dropped_elements);
-        let host = self.host()?;
+        let host = self.host(import)?;
         // From here on the store is only looked at: the memories are lent out.
         let this = &*self;
         let original = this.module.original();
@@ -348,8 +350,20 @@ impl Tasklet {
         dropped
     }
 
-    fn host(&mut self) -> Result<Vec<(String, HostValue)>, Error> {
+    /// What it waits for of the embedder's, if that can be issued again.
+    fn pending_import(&mut self) -> Result<Option<ImportRecord>, Error> {
+        let mut record = written_import(self.store.data());
+        if let Err(Error::InsideHostImport { backtrace, .. }) = &mut record {
+            add_paused_frames(&mut self.store, backtrace)?;
+        }
+        record
+    }
+
+    fn host(&mut self, import: Option<ImportRecord>) -> Result<Vec<(String, HostValue)>, Error> {
         let mut host = Vec::new();
+        if let Some(import) = import {
+            host.push((IMPORT_NAMESPACE.to_string(), written(&import)?));
+        }
         let state = self.store.data_mut();
         // NB: a guest that asks nothing of its scheduler can be resumed without one.
         if let Some(seat) = state.seat.as_ref().filter(|seat| seat.linked) {

@@ -177,17 +177,25 @@ pub enum Error {
         /// Its name.
         name: String,
     },
-    /// A snapshot was asked for while a host import was on the native stack.
-    #[error(
-        "cannot take a snapshot inside the host import `{import}`: it has to return first, then \
-         the tasklet can be paused"
-    )]
+    /// A snapshot was asked for while the tasklet was in a host import: one that is on the native
+    /// stack, or one that is pending and not declared safe to issue again. The tasklet is unharmed.
+    #[error("cannot take a snapshot inside the host import `{import}`: {way_out}")]
     InsideHostImport {
         /// `module::name` of the import.
         import: String,
-        /// The guest's frames below the import, innermost first; empty when asked from another
-        /// thread.
+        /// The guest's frames below the import, innermost first. Asked from another thread it is
+        /// empty, unless the host has [`trace_imports`](crate::HostBuilder::trace_imports).
         backtrace: Vec<TrapFrame>,
+        /// What would make it possible.
+        way_out: &'static str,
+    },
+    /// A message, or the state of a restartable import, cannot be encoded or decoded.
+    #[error("cannot {verb} as CBOR: {what}")]
+    Encoding {
+        /// `encode` or `decode`.
+        verb: &'static str,
+        /// Why not.
+        what: String,
     },
     /// The guest's system state cannot be set up, written down or restored.
     #[error("WASI")]
@@ -244,8 +252,10 @@ pub enum ErrorKind {
     NotFound,
     /// Reading or writing a file failed.
     Io,
-    /// Refused: a host import is on the native stack.
+    /// Refused: the tasklet is in a host import.
     InsideHostImport,
+    /// A value and its encoding do not fit.
+    Encoding,
     /// This version cannot do that.
     Unsupported,
     /// A limit is exceeded.
@@ -297,6 +307,7 @@ impl Error {
             | Error::ChannelClosed { .. } => ErrorKind::Usage,
             Error::UnknownImport { .. } | Error::ImportType { .. } => ErrorKind::Import,
             Error::InsideHostImport { .. } => ErrorKind::InsideHostImport,
+            Error::Encoding { .. } => ErrorKind::Encoding,
             Error::Io { .. } | Error::Write(_) => ErrorKind::Io,
             Error::Unsupported { .. } | Error::NoCodec { .. } => ErrorKind::Unsupported,
             Error::Limit { .. } => ErrorKind::Limit,

@@ -1,10 +1,15 @@
 //! What a tasklet's host provides: WASI, functions of the embedder's own, limits.
 
+mod calls;
 mod codec;
 mod ctx;
+mod issued;
 mod link;
+mod record;
 mod seat_glue;
 mod state;
+mod suspending;
+mod typed;
 mod wasi_glue;
 
 use std::any::Any;
@@ -12,13 +17,20 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use tasklet_instrumenter::{FunctionType, ValType};
+use tasklet_instrumenter::{FunctionType, Metadata, ValType};
 
 pub(crate) use codec::Codecs;
 pub use ctx::HostCtx;
+pub(crate) use issued::Issued;
 pub(crate) use link::link;
+pub(crate) use record::{
+    NAMESPACE as IMPORT_NAMESPACE, Record as ImportRecord, resume_import, written_import,
+};
 pub(crate) use seat_glue::resume_seat;
 pub(crate) use state::{check_adopted, given_globals, make_globals, written_globals};
+pub use suspending::{Deliver, Delivery, Progress};
+use suspending::{Restart, Start};
+pub use typed::{HostFn, IntoResults, SuspendFn, SuspendFnWith, WasmResults, WasmType};
 pub(crate) use wasi_glue::{NAMESPACE as WASI_NAMESPACE, WasiSetup, resume_wasi};
 
 use crate::limits::Limits;
@@ -36,11 +48,14 @@ pub struct Host {
     pub(crate) wasi: Option<WasiSetup>,
     /// Given by the scheduler.
     pub(crate) seat: Option<Seat>,
+    /// What a tasklet that is loaded waits for.
+    pub(crate) issued: Option<Issued>,
+    pub(crate) trace_imports: bool,
     pub(crate) limits: Limits,
     pub(crate) user: Box<dyn Any + Send + Sync>,
 }
 
-/// What a host import is, behind its type.
+/// What an immediate import is, behind its type.
 pub(crate) type Implementation =
     dyn Fn(&mut HostCtx<'_>, &[Value]) -> Result<Vec<Value>, HostError> + Send + Sync;
 
@@ -48,7 +63,36 @@ pub(crate) type Implementation =
 #[derive(Clone)]
 pub(crate) struct HostFunction {
     pub(crate) ty: FunctionType,
-    pub(crate) call: Arc<Implementation>,
+    pub(crate) kind: Kind,
+}
+
+/// The kinds of imports.
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Immediate(Arc<Implementation>),
+    Suspending(Arc<Start>),
+    Restartable(Arc<Restart>),
+}
+
+impl HostFunction {
+    fn new(params: &[ValType], results: &[ValType], kind: Kind) -> HostFunction {
+        let ty = FunctionType { params: params.to_vec(), results: results.to_vec() };
+        HostFunction { ty, kind }
+    }
+}
+
+/// What would make a snapshot possible that is refused because the tasklet is in an import.
+pub(crate) mod way_out {
+    pub(crate) const RUNNING: &str = "it has to return first, then the tasklet can be paused; `HostCtx::pause_behind` has it \
+         paused as soon as can be";
+    pub(crate) const PENDING: &str = "it is pending, and what it comes to would be lost; wait for it and run the tasklet on, or \
+         declare it safe to issue again with `HostBuilder::restartable`";
+}
+
+/// `module::name` of the import with that index.
+pub(crate) fn import_name(metadata: &Metadata, import: u32) -> String {
+    let name = metadata.imports.get(import as usize);
+    name.map(|(module, name)| format!("{module}::{name}")).unwrap_or_default()
 }
 
 impl Host {
@@ -66,6 +110,8 @@ impl Host {
             codecs: Codecs::default(),
             wasi: None,
             seat: None,
+            issued: None,
+            trace_imports: false,
             limits: Limits::default(),
             user: Box::new(()),
         }
@@ -99,7 +145,7 @@ impl HostBuilder {
     /// error it returns ends the guest with a trap, unless it is an exception: see
     /// [`HostCtx::throw`].
     pub fn func<F>(
-        mut self,
+        self,
         module: &str,
         name: &str,
         params: &[ValType],
@@ -109,9 +155,20 @@ impl HostBuilder {
     where
         F: Fn(&mut HostCtx<'_>, &[Value]) -> Result<Vec<Value>, HostError> + Send + Sync + 'static,
     {
-        let ty = FunctionType { params: params.to_vec(), results: results.to_vec() };
-        let function = HostFunction { ty, call: Arc::new(call) };
+        let function = HostFunction::new(params, results, Kind::Immediate(Arc::new(call)));
+        self.provide(module, name, function)
+    }
+
+    fn provide(mut self, module: &str, name: &str, function: HostFunction) -> HostBuilder {
         self.host.functions.insert((module.to_string(), name.to_string()), function);
+        self
+    }
+
+    /// Keeps a backtrace of the guest whenever it calls an import of the embedder's, so that a
+    /// refusal by [`TaskletHandle::request_snapshot`](crate::TaskletHandle::request_snapshot) on
+    /// another thread can show it. That makes calls of imports dearer, by what a backtrace costs.
+    pub fn trace_imports(mut self) -> HostBuilder {
+        self.host.trace_imports = true;
         self
     }
 

@@ -25,6 +25,7 @@
 mod cache_dir;
 mod capture;
 mod changes;
+mod encoding;
 mod engine;
 mod error;
 mod exception;
@@ -52,7 +53,10 @@ pub use capture::{Base, SnapshotOptions};
 pub use engine::{CacheMode, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};
 pub use files::{Compressor, Resolved, SnapshotChain, SnapshotFile};
-pub use host::{Host, HostBuilder, HostCtx, HostError};
+pub use host::{
+    Deliver, Delivery, Host, HostBuilder, HostCtx, HostError, HostFn, IntoResults, Progress,
+    SuspendFn, SuspendFnWith, WasmResults, WasmType,
+};
 pub use limits::Limits;
 pub use memories::Memories;
 pub use module::{Module, ModuleCache};
@@ -63,7 +67,7 @@ pub use sched::{
 };
 pub use snapshot::{Digest, PauseReason, Profile, Snapshot};
 pub use target::Target;
-pub use tasklet::{Entry, FrameView, Outcome, Status, Tasklet, TaskletHandle};
+pub use tasklet::{Entry, FrameView, Outcome, Status, Tasklet, TaskletHandle, Wait};
 pub use tasklet_instrumenter::{FunctionType, Metadata, Place, PointKind, ValType};
 pub use trap::{BACKTRACE_LINES_MAX, Trap, TrapFrame, TrapKind};
 pub use value::{Exception, HostObject, Value};

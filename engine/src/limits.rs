@@ -44,6 +44,9 @@ impl Default for Limits {
     }
 }
 
+/// Bytes of the state of a restartable import, as CBOR.
+pub(crate) const IMPORT_STATE_BYTES_MAX: usize = 1 << 20;
+
 /// The limits as wasmtime asks for them.
 ///
 /// A growth that a limit refuses is the guest's to handle (-1) and the same on every host; one

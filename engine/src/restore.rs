@@ -82,6 +82,7 @@ impl Tasklet {
         let wasi = crate::host::resume_wasi(host.wasi.take(), &snapshot.host, deterministic)?;
         let fresh = host.seat.take();
         host.seat = crate::host::resume_seat(fresh, &snapshot.host)?;
+        host.issued = crate::host::resume_import(&host, module.metadata(), snapshot)?;
         let objects = host.codecs.decode_all(&snapshot.objects)?;
         let globals = written_globals(&host, module.metadata(), snapshot, &objects)?;
         let (mut store, exports) = instantiate(module, host, wasi, &globals)?;

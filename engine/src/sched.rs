@@ -10,6 +10,7 @@ mod channels;
 mod core;
 mod hooks;
 pub(crate) mod limits;
+mod message;
 mod moving;
 mod queue;
 mod result;

@@ -8,7 +8,7 @@ use wasmtime::{AsContextMut, Func, Global, Instance, Memory, Ref, Table, Tag, Ty
 
 use crate::changes::Changes;
 use crate::error::Error;
-use crate::host::Codecs;
+use crate::host::{Codecs, Issued};
 use crate::limits::Limiter;
 use crate::module::Image;
 use crate::sched::Seat;
@@ -38,6 +38,14 @@ pub(crate) struct State {
     pub(crate) depth: u32,
     /// What an import asked for by unwinding.
     pub(crate) pause: Option<Pause>,
+    /// The import of the embedder's that the guest waits for.
+    pub(crate) issued: Option<Issued>,
+    /// Whether an import asked for a pause behind it.
+    pub(crate) pause_behind: bool,
+    /// Fuel taken away so that the next check fires, for such a pause.
+    pub(crate) withheld: i64,
+    /// Whether backtraces are kept for other threads.
+    pub(crate) trace_imports: bool,
 }
 
 /// The count of steps around one slice.
@@ -61,6 +69,8 @@ pub(crate) struct Pause {
 pub(crate) enum PauseReason {
     Exit(u32),
     Wait(Wait),
+    /// [`State::issued`] is what it waits for.
+    Import,
     /// The seat has what is asked.
     Ask,
 }
@@ -240,8 +250,8 @@ pub(crate) trait Context: AsContextMut<Data = State> + Sized {
         let state = self.as_context();
         let state = state.data();
         let bias = if state.depth > 0 { i64::from(state.limiter.limits.callback_steps) } else { 0 };
-        let meter = state.meter;
-        let fuel = self.read_fuel() - bias;
+        let (meter, withheld) = (state.meter, state.withheld);
+        let fuel = self.read_fuel() - bias + withheld;
         meter.charged.saturating_add_signed(meter.fuel - fuel + debt)
     }
 

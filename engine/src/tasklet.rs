@@ -5,6 +5,7 @@ mod frames;
 mod handle;
 mod run;
 mod spawn;
+mod waiting;
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ pub(crate) use handle::Shared;
 pub use handle::TaskletHandle;
 pub(crate) use run::Ran;
 pub(crate) use spawn::instantiate;
+pub use waiting::Wait;
 
 use crate::error::Error;
 use crate::module::Module;
@@ -27,7 +29,6 @@ use crate::snapshot::{Digest, PauseReason, Profile};
 use crate::state::{Exports, State};
 use crate::trap::Trap;
 use crate::value::Value;
-use crate::wasi::Wait;
 
 /// What a tasklet begins with.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +58,8 @@ pub enum Outcome {
     Exited(u32),
     /// The budget could not pay for what comes next.
     OutOfBudget,
-    /// The guest waits: see [`Tasklet::wait`]. The next run asks again.
+    /// The guest waits, for the system or for a host import: see [`Tasklet::wait`] and
+    /// [`Tasklet::poll_wait`]. The next run asks again.
     Waiting(Wait),
     /// The guest asks its scheduler for something, which only
     /// [`Scheduler::run`](crate::Scheduler::run) can answer. The next run asks again.
@@ -149,23 +151,6 @@ impl Tasklet {
     /// Where it stands.
     pub fn status(&self) -> &Status {
         &self.status
-    }
-
-    /// What it waits for, after [`Outcome::Waiting`].
-    pub fn waiting(&self) -> Option<&Wait> {
-        self.waiting.as_ref()
-    }
-
-    /// Blocks until what the tasklet waits for is there, or somebody interrupts it through a
-    /// [`TaskletHandle`] (the next run then returns [`Outcome::Interrupted`]). Returns at once if
-    /// it waits for nothing.
-    pub fn wait(&mut self) {
-        let Some(wait) = &self.waiting else { return };
-        let state = self.store.data_mut();
-        if let Some(wasi) = &mut state.wasi {
-            let shared = &state.shared;
-            wasi.block_on(wait, &|| shared.interrupted());
-        }
     }
 
     /// The module it runs.

@@ -269,7 +269,7 @@ fn a_snapshot_is_refused_inside_an_import_and_works_after() {
     let module = module();
     let refusing = host(|ctx, n| {
         let Err(error) = ctx.snapshot() else { return Err(HostError::new("not refused")) };
-        let Error::InsideHostImport { import, backtrace } = &error else {
+        let Error::InsideHostImport { import, backtrace, .. } = &error else {
             return Err(HostError::new("refused otherwise"));
         };
         assert_eq!((import.as_str(), error.kind()), ("env::tick", ErrorKind::InsideHostImport));
@@ -329,14 +329,20 @@ fn an_import_that_unwinds_is_issued_again() {
     };
     let mut tasklet = Tasklet::spawn(&module, waiting(), sum(3)).unwrap();
     for calls in 0..3 {
-        assert_eq!(tasklet.run(100).unwrap(), Outcome::Waiting(Default::default()));
+        assert_eq!(
+            tasklet.run(100).unwrap(),
+            Outcome::Waiting(crate::Wait::System(Default::default()))
+        );
         assert_eq!(tasklet.steps_used().unwrap(), 2 + 5 * calls + 2);
         let frames = tasklet.backtrace().unwrap();
         assert_eq!(frames.len(), 2);
         assert_eq!((frames[0].function, frames[0].kind), (0, PointKind::Import));
         assert_eq!(frames[1].offset, CALL_OFFSET);
         tasklet = reload(&module, &mut tasklet, waiting());
-        assert_eq!(tasklet.run(0).unwrap(), Outcome::Waiting(Default::default()));
+        assert_eq!(
+            tasklet.run(0).unwrap(),
+            Outcome::Waiting(crate::Wait::System(Default::default()))
+        );
         let mut copy = reload(&module, &mut tasklet, plain());
         assert_eq!(copy.run(100).unwrap(), Outcome::Finished(vec![Value::I32(6)]));
         assert_eq!(copy.steps_used().unwrap(), 17);

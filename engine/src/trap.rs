@@ -93,6 +93,8 @@ kinds! {
     UncaughtException "uncaught exception": "A wasm exception was caught by nobody.",
     CallbackLimit "callback hard limit": "Callbacks of a host import took too many steps.",
     AtomicLimit "atomic section hard limit": "An atomic section overdrew its slice by too much.",
+    CannotSuspend "nothing can wait below a host import":
+        "A guest that a host import has called back has called an import that has to wait.",
     Host "host import": "A host import failed.",
     Other "trap": "Anything else.",
 }
@@ -146,6 +148,11 @@ pub(crate) enum Ended {
     #[error("{}: calls back into the guest are nested deeper in `{import}` than the host's stack \
              allows", TrapKind::StackOverflow.text())]
     CallbackDepth { import: String },
+    /// A suspending import was called below another.
+    #[error("{}: `{import}` suspends the guest, and the host's own frames are on the native stack; \
+             call it outside of callbacks, or let the host provide it as an immediate import",
+             TrapKind::CannotSuspend.text())]
+    CannotSuspend { import: String },
     /// An import returned an error.
     #[error("{} `{import}`: {message}", TrapKind::Host.text())]
     Host { import: String, message: String },
@@ -171,6 +178,7 @@ pub(crate) fn translate(metadata: &Metadata, error: &wasmtime::Error) -> Trap {
         let kind = match ended {
             Ended::CallbackLimit { .. } => TrapKind::CallbackLimit,
             Ended::CallbackDepth { .. } => TrapKind::StackOverflow,
+            Ended::CannotSuspend { .. } => TrapKind::CannotSuspend,
             Ended::Host { .. } => TrapKind::Host,
             Ended::Exit(_) => TrapKind::Other,
         };

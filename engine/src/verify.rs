@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::module::Module;
 use crate::snapshot::{Digest, PauseReason, Snapshot, Status as Written};
-use crate::tasklet::{Outcome, Status, Tasklet};
+use crate::tasklet::{Outcome, Status, Tasklet, Wait};
 use crate::trap::TrapKind;
 use crate::{Base, SnapshotOptions};
 
@@ -116,7 +116,15 @@ fn go_on(tasklet: &mut Tasklet, to: &Snapshot<'_>) -> Result<Option<Verdict>, Er
         let there = tasklet.steps_used()? == to.steps_used;
         match outcome {
             Outcome::Waiting(_) if there && waits => return Ok(None),
-            Outcome::Waiting(wait) if wait.stdin => {
+            Outcome::Waiting(Wait::Import { import, .. }) => {
+                let why = format!(
+                    "at step {} the program waits for the host import `{import}`, what comes of \
+                     which is not in the snapshots",
+                    tasklet.steps_used()?
+                );
+                return Ok(Some(Verdict::Undecided { why }));
+            }
+            Outcome::Waiting(Wait::System(wait)) if wait.stdin => {
                 let why = format!(
                     "at step {} the program waits for its standard input, which is not in the \
                      snapshots: a deterministic run has it there",

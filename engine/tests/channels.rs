@@ -460,7 +460,7 @@ fn below_a_host_import_nothing_waits_and_nothing_is_dumped() {
     let count = refusals.clone();
     let host = w.log.builder().func("host", "sort", &[ValType::I32; 2], &[], move |ctx, args| {
         let refused = ctx.snapshot().map(drop);
-        let Err(Error::InsideHostImport { import, backtrace }) = refused else {
+        let Err(Error::InsideHostImport { import, backtrace, .. }) = refused else {
             return Err(HostError::new("no refusal"));
         };
         assert_eq!((import.as_str(), backtrace.len()), ("host::sort", 1));

@@ -86,7 +86,7 @@ fn a_snapshot_inside_an_import_is_refused_and_afterwards_works() {
     let count = refused.clone();
     let host = Host::builder().func("host", "qsort", &[ValType::I32; 3], &[], move |ctx, args| {
         match ctx.snapshot() {
-            Err(Error::InsideHostImport { import, backtrace }) => {
+            Err(Error::InsideHostImport { import, backtrace, .. }) => {
                 assert_eq!(import, "host::qsort");
                 assert!(!backtrace.is_empty());
                 count.fetch_add(1, Ordering::Relaxed);

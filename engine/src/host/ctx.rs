@@ -7,12 +7,13 @@ use wasmtime::{
     AsContext, AsContextMut, Caller, Extern, Func, Ref, ThrownException, Val, WasmBacktrace,
 };
 
-use super::HostError;
+use super::{HostError, way_out};
 use crate::error::Error;
 use crate::exception;
 use crate::snapshot::Snapshot;
 use crate::state::{Context, State};
-use crate::trap::{self, Ended};
+use crate::tasklet::TaskletHandle;
+use crate::trap::{self, Ended, TrapFrame};
 use crate::value::{self, Exception, Value};
 
 /// The guest, as an import sees it while it runs.
@@ -57,6 +58,17 @@ impl<'a> HostCtx<'a> {
         let range = range(address, buffer.len(), bytes.len())?;
         buffer.copy_from_slice(&bytes[range]);
         Ok(())
+    }
+
+    /// A copy of bytes of the guest's memory.
+    ///
+    /// # Errors
+    /// When they are not all inside it.
+    pub fn read_vec(&self, address: u64, len: u64) -> Result<Vec<u8>, HostError> {
+        let memory = self.caller.exports().guest;
+        let bytes = memory.map_or(&[][..], |memory| memory.data(&self.caller));
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        Ok(bytes[range(address, len, bytes.len())?].to_vec())
     }
 
     /// Copies bytes into the guest's memory.
@@ -153,11 +165,34 @@ impl<'a> HostCtx<'a> {
     /// # Errors
     /// [`Error::InsideHostImport`].
     pub fn snapshot(&mut self) -> Result<Snapshot<'static>, Error> {
+        let (import, backtrace) = (self.import.to_string(), self.backtrace()?);
+        Err(Error::InsideHostImport { import, backtrace, way_out: way_out::RUNNING })
+    }
+
+    /// The guest's calls, innermost first: those below this import.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn backtrace(&mut self) -> Result<Vec<TrapFrame>, Error> {
         let metadata = self.caller.metadata();
         let native = WasmBacktrace::force_capture(&self.caller);
         let mut backtrace = trap::frames(&metadata, &native);
         crate::tasklet::add_paused_frames(&mut self.caller, &mut backtrace)?;
-        Err(Error::InsideHostImport { import: self.import.to_string(), backtrace })
+        Ok(backtrace)
+    }
+
+    /// Has the guest pause behind this import, where it can be snapshotted: at the next function
+    /// entry, loop header or call, however much budget there is.
+    /// [`Tasklet::run`](crate::Tasklet::run) returns
+    /// [`Outcome::Interrupted`](crate::Outcome::Interrupted) there, if the guest does not end
+    /// before, or wait. Called back by the guest of another import, it is behind the outermost.
+    pub fn pause_behind(&mut self) {
+        self.caller.data_mut().pause_behind = true;
+    }
+
+    /// A handle to the tasklet, for other threads.
+    pub fn handle(&self) -> TaskletHandle {
+        TaskletHandle::new(self.caller.data().shared.clone())
     }
 
     /// Steps the guest has been charged so far, those for code just ahead of it included.

@@ -1,19 +1,14 @@
 //! Gives a module what it imports, or says why it cannot have it.
 
-use std::sync::Arc;
-
 use tasklet_instrumenter::{FunctionType, ValType};
-use wasmtime::{
-    AsContextMut, Caller, Extern, ExternType, Func, FuncType, Global, HeapType, Store, Val,
-};
+use wasmtime::{Extern, ExternType, FuncType, Global, HeapType, Store};
 
-use super::{HostCtx, HostFunction, seat_glue, wasi_glue};
+use super::{HostFunction, calls, seat_glue, wasi_glue};
 use crate::error::Error;
 use crate::module::Module;
 use crate::sched;
 use crate::state::State;
-use crate::trap::Ended;
-use crate::value::{self, Exception, Value};
+use crate::value;
 
 /// The imports of a module in its order, of which the globals have been made.
 pub(crate) fn link(
@@ -39,7 +34,7 @@ pub(crate) fn link(
             _ => return Err(Error::internal(format!("`{from}::{name}` is still an import"))),
         };
         let function = match functions.get(&(from.to_string(), name.to_string())) {
-            Some(function) => immediate(store, number, (from, name), &ty, function)?,
+            Some(function) => calls::link(store, number, (from, name), &ty, function)?,
             None if from == wasi_glue::NAMESPACE => wasi_glue::link(store, name, &ty)?,
             None if from == sched::NAMESPACE => seat_glue::link(store, name, &ty)?,
             None => {
@@ -100,62 +95,4 @@ fn value_type(ty: &wasmtime::ValType) -> Option<ValType> {
             _ => return None,
         },
     })
-}
-
-/// Throws an exception into the guest. The fuel is in the global already, where it has to be.
-fn throw(store: &mut Caller<'_, State>, exception: &Exception) -> wasmtime::Error {
-    match exception.rooted(store) {
-        Ok(rooted) => match store.as_context_mut().throw::<()>(rooted) {
-            Ok(()) => Error::internal("throwing did nothing").into(),
-            Err(error) => error,
-        },
-        Err(error) => error.into(),
-    }
-}
-
-/// An import of the embedder's own.
-fn immediate(
-    store: &mut Store<State>,
-    number: u32,
-    (module, name): (&str, &str),
-    ty: &FuncType,
-    function: &HostFunction,
-) -> Result<Func, Error> {
-    check_type(module, name, ty, &function.ty)?;
-    let import = format!("{module}::{name}");
-    let HostFunction { ty: provided, call } = function.clone();
-    let call = move |caller: Caller<'_, State>, params: &[Val], results: &mut [Val]| {
-        let shared = Arc::clone(&caller.data().shared);
-        let mut ctx = HostCtx::new(caller, &import);
-        let args = params
-            .iter()
-            .map(|value| value::from_wasm(ctx.store(), value))
-            .collect::<Result<Vec<_>, _>>()?;
-        let outer = shared.enter(number);
-        let returned = call(&mut ctx, &args);
-        shared.leave(outer);
-        if let Some(ended) = ctx.take_ended() {
-            return Err(ended);
-        }
-        let host = |message: String| Ended::Host { import: import.clone(), message };
-        let returned = match returned {
-            Ok(returned) => returned,
-            Err(error) => {
-                return Err(match error.exception() {
-                    Some(exception) => throw(ctx.store(), exception),
-                    None => host(error.to_string()).into(),
-                });
-            }
-        };
-        if !value::have_types(&returned, &provided.results) {
-            let found = value::list(returned.iter().map(Value::ty));
-            let expected = value::list(provided.results.iter().copied());
-            return Err(host(format!("returned ({found}) instead of ({expected})")).into());
-        }
-        for (slot, value) in results.iter_mut().zip(&returned) {
-            *slot = value::to_wasm(ctx.store(), value)?;
-        }
-        Ok(())
-    };
-    Ok(Func::new(store, ty.clone(), call))
 }

@@ -65,7 +65,7 @@ pub(crate) fn resume_wasi(
     host: &[(String, HostValue)],
     deterministic: bool,
 ) -> Result<Option<Wasi>, Error> {
-    let known = [NAMESPACE, sched::NAMESPACE];
+    let known = [NAMESPACE, sched::NAMESPACE, super::IMPORT_NAMESPACE];
     if let Some((name, _)) = host.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         return Err(Error::incompatible(format!("nothing here knows the host state `{name}`")));
     }

@@ -327,7 +327,13 @@ fn frame_values(known: Known<'_>, frame: &Frame, point: &Point, depth: usize) ->
         format!("frame {depth}: its locals are not in order")
     })?;
     for field in &point.fields {
-        let Some(value) = find(frame, field.place) else { continue };
+        let Some(value) = find(frame, field.place) else {
+            // A local may be dead, but not an argument of a call that is to be made.
+            require(point.kind != PointKind::Import, || {
+                format!("frame {depth}: the arguments of the import are not all there")
+            })?;
+            continue;
+        };
         require(value.ty() == field.ty, || {
             let (found, wanted) = (type_name(value.ty()), type_name(field.ty));
             format!("frame {depth}: {:?} is {found} instead of {wanted}", field.place)

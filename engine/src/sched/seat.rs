@@ -57,12 +57,6 @@ pub enum Message {
 }
 
 impl Message {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Message::Data(bytes) | Message::Error(bytes) => bytes,
-        }
-    }
-
     /// How many bytes it has.
     pub fn len(&self) -> usize {
         self.bytes().len()

@@ -1,11 +1,13 @@
 //! What other threads can do with a tasklet that runs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tasklet_instrumenter::Metadata;
 
 use crate::error::Error;
+use crate::host::{import_name, way_out};
+use crate::trap::TrapFrame;
 
 /// The part of a tasklet that other threads see.
 #[derive(Debug)]
@@ -14,11 +16,21 @@ pub(crate) struct Shared {
     interrupt: AtomicBool,
     /// 0, or 1 + the number of the import of the embedder's that is on the native stack.
     inside: AtomicU32,
+    /// 0, or 1 + the number of the import that is pending, and cannot be issued again.
+    pending: AtomicU32,
+    /// The guest's frames below that import, if it is to be known to others.
+    backtrace: Mutex<Vec<TrapFrame>>,
 }
 
 impl Shared {
     pub(crate) fn new(metadata: Arc<Metadata>) -> Shared {
-        Shared { metadata, interrupt: AtomicBool::new(false), inside: AtomicU32::new(0) }
+        Shared {
+            metadata,
+            interrupt: AtomicBool::new(false),
+            inside: AtomicU32::new(0),
+            pending: AtomicU32::new(0),
+            backtrace: Mutex::default(),
+        }
     }
 
     pub(crate) fn interrupted(&self) -> bool {
@@ -38,6 +50,30 @@ impl Shared {
     pub(crate) fn leave(&self, outer: u32) {
         self.inside.store(outer, Ordering::Relaxed);
     }
+
+    /// Notes which import is pending that cannot be issued again.
+    pub(crate) fn set_pending(&self, import: Option<u32>) {
+        let number = import.map_or(0, |import| import.saturating_add(1));
+        self.pending.store(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_backtrace(&self, backtrace: Vec<TrapFrame>) {
+        *self.backtrace.lock().unwrap_or_else(PoisonError::into_inner) = backtrace;
+    }
+
+    /// Why no snapshot can be made now, if none can.
+    fn refusal(&self) -> Option<Error> {
+        let inside = self.inside.load(Ordering::Relaxed).checked_sub(1);
+        let pending = self.pending.load(Ordering::Relaxed).checked_sub(1);
+        let (import, way_out) = match (inside, pending) {
+            (Some(import), _) => (import, way_out::RUNNING),
+            (None, Some(import)) => (import, way_out::PENDING),
+            (None, None) => return None,
+        };
+        let import = import_name(&self.metadata, import);
+        let backtrace = self.backtrace.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Some(Error::InsideHostImport { import, backtrace, way_out })
+    }
 }
 
 /// Reaches a tasklet from other threads, and from signal handlers; cheap to clone.
@@ -47,7 +83,7 @@ pub struct TaskletHandle {
 }
 
 impl TaskletHandle {
-    pub(super) fn new(shared: Arc<Shared>) -> TaskletHandle {
+    pub(crate) fn new(shared: Arc<Shared>) -> TaskletHandle {
         TaskletHandle { shared }
     }
 
@@ -58,18 +94,19 @@ impl TaskletHandle {
     }
 
     /// Asks for the tasklet to be paused so that it can be snapshotted; as
-    /// [`interrupt`](TaskletHandle::interrupt), but refused while it cannot be.
+    /// [`interrupt`](TaskletHandle::interrupt), but refused while it cannot be. Not for signal
+    /// handlers: those interrupt.
     ///
     /// # Errors
-    /// [`Error::InsideHostImport`] while an import of the embedder's is on the native stack.
+    /// [`Error::InsideHostImport`] while an import of the embedder's is on the native stack, or
+    /// pending without being restartable. Nothing has changed then, and it can be asked again.
     pub fn request_snapshot(&self) -> Result<(), Error> {
-        let inside = self.shared.inside.load(Ordering::Relaxed).checked_sub(1);
-        let Some(import) = inside else {
-            self.interrupt();
-            return Ok(());
-        };
-        let name = self.shared.metadata.imports.get(import as usize);
-        let import = name.map(|(module, name)| format!("{module}::{name}")).unwrap_or_default();
-        Err(Error::InsideHostImport { import, backtrace: Vec::new() })
+        match self.shared.refusal() {
+            Some(refusal) => Err(refusal),
+            None => {
+                self.interrupt();
+                Ok(())
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use tasklet_instrumenter::abi;
 
-use super::{Outcome, Status, Tasklet, frames};
+use super::{Outcome, Status, Tasklet, Wait, frames};
 use crate::error::Error;
 use crate::exception;
 use crate::native;
@@ -18,6 +18,10 @@ enum Stop {
     Budget,
     /// [`Tasklet::waiting`] is what for.
     Wait,
+    /// An import of the embedder's has been issued, and is to be polled.
+    Import,
+    /// An import has asked for a pause behind it.
+    Requested,
     Ask,
     Ended(Box<Status>),
 }
@@ -83,9 +87,14 @@ impl Tasklet {
         let mut remaining = budget;
         loop {
             if self.store.data().shared.take_interrupt() {
-                self.return_unspent(remaining);
-                self.status = Status::Paused(PauseReason::Requested);
-                return Ok(Ran::Interrupted);
+                return self.stopped(Stop::Requested, remaining);
+            }
+            // What the host awaits is polled out here, with nothing of the guest on the stack.
+            if self.is_awaiting()
+                && let Some(wait) = self.poll_import()
+            {
+                self.waiting = Some(wait);
+                return self.stopped(Stop::Wait, remaining);
             }
             // Where a slice ends within the budget makes no difference, because its balance is
             // carried into the next. This only bounds the time between two looks at the flag.
@@ -101,6 +110,8 @@ impl Tasklet {
                     self.status = Status::Paused(PauseReason::OutOfBudget);
                     return Ok(Ran::OutOfBudget);
                 }
+                // It may be ready at once.
+                Stop::Import => {}
                 stop => return self.stopped(stop, remaining),
             }
         }
@@ -112,7 +123,11 @@ impl Tasklet {
                 self.status = Status::Paused(PauseReason::OutOfBudget);
                 Ran::OutOfBudget
             }
-            Stop::Wait => {
+            Stop::Requested => {
+                self.status = Status::Paused(PauseReason::Requested);
+                Ran::Interrupted
+            }
+            Stop::Wait | Stop::Import => {
                 self.status = Status::Paused(PauseReason::Waiting);
                 Ran::Waiting
             }
@@ -122,6 +137,7 @@ impl Tasklet {
             }
             Stop::Ended(status) => {
                 self.discard_frames()?;
+                self.forget_import();
                 self.status = *status;
                 Ran::Ended
             }
@@ -170,9 +186,11 @@ impl Tasklet {
             let fuel = self.fuel.min(to_cut.max(abi::DEBT_FLOOR));
             let is_cut = fuel < self.fuel;
             let stop = self.stretch(fuel)?;
+            let is_requested = self.store.data().pause_behind && self.is_behind(&stop);
             let Stop::Budget = stop else { return Ok(stop) };
             // The budget may just happen to end where the cut is.
-            if is_cut || to_cut <= fuel || self.charged > self.cut {
+            let at_cut = (is_cut || to_cut <= fuel) && !is_requested;
+            if at_cut || self.charged > self.cut {
                 let (pace, cut) = (self.module.pace(), self.cut);
                 self.cut = pace.next_cut(cut, self.charged);
                 if pace.compares_depth(cut, self.charged)
@@ -181,10 +199,20 @@ impl Tasklet {
                     return Ok(Stop::trap(trap));
                 }
             }
+            if is_requested {
+                return Ok(Stop::Requested);
+            }
             if !is_cut {
                 return Ok(Stop::Budget);
             }
         }
+    }
+
+    /// Whether a pause that an import has asked for is there. What has been issued meanwhile has to
+    /// come back first; any other stop is as good.
+    fn is_behind(&mut self, stop: &Stop) -> bool {
+        self.store.data_mut().pause_behind = matches!(stop, Stop::Import);
+        matches!(stop, Stop::Budget)
     }
 
     /// Runs with that fuel, which is at most what there is.
@@ -214,8 +242,9 @@ impl Tasklet {
         if debt != 0 {
             self.store.set_global(self.exports.debt, 0i64)?;
         }
+        let withheld = std::mem::take(&mut self.store.data_mut().withheld);
         // Only a trap can leave a sentinel here: then nothing is known of the stretch.
-        let left = if left < abi::SENTINEL_LIMIT { fuel } else { left } - debt;
+        let left = if left < abi::SENTINEL_LIMIT { fuel } else { left + withheld } - debt;
         self.charged = self.charged.saturating_add_signed(fuel - left);
         self.fuel -= fuel - left;
         Ok(stop)
@@ -264,9 +293,10 @@ impl Tasklet {
                 None => Stop::Budget,
                 Some(state::PauseReason::Exit(code)) => Stop::Ended(Box::new(Status::Exited(code))),
                 Some(state::PauseReason::Wait(wait)) => {
-                    self.waiting = Some(wait);
+                    self.waiting = Some(Wait::System(wait));
                     Stop::Wait
                 }
+                Some(state::PauseReason::Import) => Stop::Import,
                 Some(state::PauseReason::Ask) => Stop::Ask,
             },
             Ok(other) => return Err(Error::internal(format!("`run` returned {other}"))),

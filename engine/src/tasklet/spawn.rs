@@ -112,7 +112,7 @@ pub(crate) fn instantiate(
     globals: &[Value],
 ) -> Result<(Store<State>, Arc<Exports>), Error> {
     host::check_adopted(&host, module.metadata())?;
-    let Host { functions, codecs, mut limits, user, seat, .. } = host;
+    let Host { functions, codecs, mut limits, user, seat, issued, trace_imports, .. } = host;
     check_limits(module, &limits)?;
     limits.stack_bytes = limits.stack_bytes.min(STACK_BYTES_MAX);
     limits.callback_steps = limits.callback_steps.min(CALLBACK_STEPS_MAX);
@@ -132,6 +132,10 @@ pub(crate) fn instantiate(
         meter: Meter::default(),
         depth: 0,
         pause: None,
+        issued,
+        pause_behind: false,
+        withheld: 0,
+        trace_imports,
         metadata,
     };
     let refused = |error: wasmtime::Error| Error::Instantiate(error.into_boxed_dyn_error());

@@ -85,7 +85,8 @@ pub fn sliced(
     }
 }
 
-fn end(mut tasklet: Tasklet, outcome: Outcome) -> End {
+/// What can be compared of a tasklet that ended so.
+pub fn end(mut tasklet: Tasklet, outcome: Outcome) -> End {
     let steps = tasklet.steps_used().expect("steps can be counted");
     let mut options = SnapshotOptions::default();
     options.embed_module = false;

@@ -1,0 +1,176 @@
+//! An import that the guest waits for: what the host awaits, outside of the guest.
+
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use super::HostError;
+use super::suspending::{Attempt, Delivered};
+
+/// What an import comes to, some time.
+pub(crate) type Pending = Pin<Box<dyn Future<Output = Result<Delivered, HostError>> + Send>>;
+
+/// How long a thread that blocks goes without a look at whether it is interrupted: interrupts come
+/// from signal handlers too, which cannot wake it.
+const INTERRUPT_POLL: Duration = Duration::from_millis(50);
+
+/// The import that a tasklet waits for, of which there is at most one.
+pub(crate) struct Issued {
+    function: u32,
+    /// Of a restartable import.
+    attempt: Option<Box<dyn Attempt>>,
+    phase: Phase,
+    signal: Arc<Signal>,
+}
+
+enum Phase {
+    /// It is in a snapshot, and has not been issued here.
+    Written,
+    // NB: the locks are never contended. They make of what can be sent what can be shared.
+    Pending(Mutex<Pending>),
+    Done(Mutex<Result<Delivered, HostError>>),
+}
+
+/// Whether an import that is called has been awaited already.
+pub(super) enum Step {
+    /// It is called for the first time here, and what has been written of it.
+    Start(Option<Box<dyn Attempt>>),
+    /// It is still awaited.
+    Wait(Issued),
+    /// It came to this.
+    Done(Result<Delivered, HostError>),
+}
+
+impl Issued {
+    /// One that a snapshot holds.
+    pub(super) fn written(function: u32, attempt: Box<dyn Attempt>) -> Issued {
+        let signal = Arc::default();
+        Issued { function, attempt: Some(attempt), phase: Phase::Written, signal }
+    }
+
+    /// One that has been issued.
+    pub(super) fn pending(
+        function: u32,
+        attempt: Option<Box<dyn Attempt>>,
+        pending: Pending,
+    ) -> Issued {
+        let phase = Phase::Pending(Mutex::new(pending));
+        Issued { function, attempt, phase, signal: Arc::default() }
+    }
+
+    /// The import's index in the function index space.
+    pub(crate) fn function(&self) -> u32 {
+        self.function
+    }
+
+    pub(crate) fn is_restartable(&self) -> bool {
+        self.attempt.is_some()
+    }
+
+    /// How far a restartable import has come.
+    pub(super) fn attempt(&self) -> Option<&dyn Attempt> {
+        self.attempt.as_deref()
+    }
+
+    /// Whether the guest can go on.
+    pub(crate) fn poll(&mut self) -> bool {
+        let Phase::Pending(pending) = &mut self.phase else { return true };
+        self.signal.begin();
+        let waker = Waker::from(self.signal.clone());
+        let pending = pending.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match pending.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => false,
+            Poll::Ready(outcome) => {
+                self.phase = Phase::Done(Mutex::new(outcome));
+                true
+            }
+        }
+    }
+
+    /// The same; whoever is behind that waker is woken when it is worth asking again.
+    pub(crate) fn poll_for(&mut self, waker: &Waker) -> bool {
+        self.signal.tell(waker);
+        self.poll()
+    }
+
+    /// Blocks until the guest can go on, or `interrupt` returns true.
+    pub(crate) fn block_on(&mut self, interrupt: &dyn Fn() -> bool) {
+        while !interrupt() && !self.poll() {
+            while !interrupt() && !self.signal.wait(INTERRUPT_POLL) {}
+        }
+    }
+
+    /// What is to be done when the guest calls it.
+    pub(super) fn step(issued: Option<Issued>) -> Step {
+        let Some(issued) = issued else { return Step::Start(None) };
+        let Issued { function, attempt, phase, signal } = issued;
+        match phase {
+            Phase::Written => Step::Start(attempt),
+            Phase::Pending(_) => Step::Wait(Issued { function, attempt, phase, signal }),
+            Phase::Done(outcome) => {
+                Step::Done(outcome.into_inner().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Issued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Issued").field("function", &self.function).finish_non_exhaustive()
+    }
+}
+
+/// The waker that futures are polled with: it wakes the thread that blocks, and whoever has asked
+/// to be told.
+#[derive(Default)]
+struct Signal {
+    state: Mutex<SignalState>,
+    woken: Condvar,
+}
+
+#[derive(Default)]
+struct SignalState {
+    is_woken: bool,
+    waker: Option<Waker>,
+}
+
+impl Signal {
+    fn lock(&self) -> MutexGuard<'_, SignalState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What comes from here on is news.
+    fn begin(&self) {
+        self.lock().is_woken = false;
+    }
+
+    fn tell(&self, waker: &Waker) {
+        let mut state = self.lock();
+        if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            state.waker = Some(waker.clone());
+        }
+    }
+
+    /// Whether there are news, if need be after that time.
+    fn wait(&self, timeout: Duration) -> bool {
+        let state = self.lock();
+        let waited = self.woken.wait_timeout_while(state, timeout, |state| !state.is_woken);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_woken
+    }
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        let waker = {
+            let mut state = self.lock();
+            state.is_woken = true;
+            state.waker.take()
+        };
+        self.woken.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
