@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tasklet_engine::{Target, wasi};
 
+use crate::clash::Named;
 use crate::exit;
 
 /// Runs any WebAssembly program for exactly N steps, freezes it to a file, and goes on elsewhere.
@@ -189,7 +190,7 @@ pub struct Inspect {
 /// started with --deterministic; then it is in the snapshots.
 ///
 /// Exits with 0 if it follows, with 1 if it does not (the first difference is printed), with 77 if
-/// that cannot be told.
+/// that cannot be told, or takes more than --max-steps.
 #[derive(Debug, Args)]
 #[command(after_help = exit::help())]
 pub struct Verify {
@@ -206,6 +207,10 @@ pub struct Verify {
     /// Where a base of the snapshots is, if not beside them
     #[arg(long, value_name = "FILE")]
     pub find_base: Vec<PathBuf>,
+    /// Execute no more than this many steps, whatever the second snapshot says lies between the
+    /// two: 20k, 1.5M, 2G
+    #[arg(long, value_name = "N", value_parser = parse::steps, default_value = "1T")]
+    pub max_steps: u64,
     /// How to print the outcome
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -253,6 +258,14 @@ impl From<Clock> for wasi::Clock {
             Clock::Host => wasi::Clock::Host,
             Clock::Virtual => wasi::Clock::Virtual,
         }
+    }
+}
+
+impl Slice {
+    /// The files that are written, and by which flags.
+    pub fn outputs(&self) -> Vec<Named<'_>> {
+        let outputs = [("-o", self.output.as_deref()), ("--report", self.report.as_deref())];
+        outputs.into_iter().filter_map(|(flag, path)| Some((flag, path?))).collect()
     }
 }
 

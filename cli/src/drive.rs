@@ -8,15 +8,16 @@ use tasklet_engine::snapshot::Limits as ReadLimits;
 use tasklet_engine::wasi::Output;
 use tasklet_engine::{
     Base, Compressor, Digest, Limits, ModuleCache, Outcome, Profile, Resolved, SnapshotChain,
-    SnapshotOptions, Tasklet,
+    SnapshotOptions, Status, Tasklet,
 };
 
 use crate::args;
+use crate::clash::{self, Named};
 use crate::ending::{self, Ending, Saved};
 use crate::exit::Code;
 use crate::failure;
 use crate::load;
-use crate::output::{Readers, Talk, Target};
+use crate::output::{self, Readers, Talk, Target};
 use crate::signals;
 
 /// How far to go, and what to keep.
@@ -36,11 +37,20 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// What the flags say.
+    /// What the flags say; `inputs` are the files besides a base that are not to be overwritten.
     ///
     /// # Errors
-    /// When a file that is to be written at the end cannot be.
-    pub fn new(args: &args::Slice, no_cache: bool, talk: Talk) -> Result<Slice> {
+    /// When a file that is to be written at the end cannot be, or must not be.
+    pub fn new(
+        args: &args::Slice,
+        machine: &args::Machine,
+        inputs: &[Named<'_>],
+        talk: Talk,
+    ) -> Result<Slice> {
+        let mut inputs = inputs.to_vec();
+        inputs.extend(args.base.as_deref().map(|path| ("the base", path)));
+        inputs.extend(machine.stdin.as_deref().map(|path| ("the program's input", path)));
+        clash::check(&args.outputs(), &inputs)?;
         let target = args.output.as_deref().map(Target::new);
         if let Some(target) = &target {
             target.check()?;
@@ -54,7 +64,7 @@ impl Slice {
             embed_module: !args.no_embed_module,
             base: args.base.clone(),
             compress: args.compress,
-            use_cache: !no_cache,
+            use_cache: !machine.no_cache,
             report: args.report.clone(),
             talk,
         })
@@ -86,6 +96,17 @@ impl Slice {
             compressor.finish()?;
             Ok(value)
         })
+    }
+
+    /// That none of a snapshot's bases is overwritten by the next one.
+    ///
+    /// # Errors
+    /// As [`clash::check`].
+    pub fn check_bases(&self, bases: &[PathBuf]) -> Result<()> {
+        let Some(Target::File(path)) = &self.target else { return Ok(()) };
+        let bases: Vec<Named<'_>> =
+            bases.iter().map(|base| ("a base of the snapshot", base.as_path())).collect();
+        clash::check(&[("-o", path)], &bases)
     }
 
     /// Whether standard output is the snapshot's.
@@ -159,7 +180,13 @@ pub fn drive(
 ) -> Result<i32> {
     signals::watch(tasklet.handle());
     let before = tasklet.steps_used()?;
-    let outcome = advance(&mut tasklet, slice)?;
+    let outcome = match advance(&mut tasklet, slice) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            rescue(&mut tasklet, &error, base, slice);
+            return Err(error);
+        }
+    };
     if let Outcome::Finished(results) = &outcome {
         ending::print_results(results, slice)?;
     }
@@ -194,6 +221,27 @@ fn advance(tasklet: &mut Tasklet, slice: &Slice) -> Result<Outcome> {
             }
             outcome => return Ok(outcome),
         }
+    }
+}
+
+/// Saves what the host has failed, if it can still be gone on with.
+fn rescue(
+    tasklet: &mut Tasklet,
+    error: &anyhow::Error,
+    base: Option<&Resolved<'_>>,
+    slice: &Slice,
+) {
+    let paused = matches!(tasklet.status(), Status::Paused(_));
+    if failure::code_of(error) != Code::Host || !paused {
+        return;
+    }
+    match save(tasklet, &Outcome::Interrupted, base, slice) {
+        Ok(Some(Saved { target: Target::File(path), bytes, .. })) => slice.talk.say(&format!(
+            "saved as it stood before that ({bytes} bytes), go on with `tasklet resume {}`",
+            path.display()
+        )),
+        Ok(_) => {}
+        Err(error) => output::complain(&format!("{error:#}")),
     }
 }
 

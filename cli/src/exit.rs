@@ -24,6 +24,7 @@ codes! {
     NoInput = 66 "an input is missing: module, snapshot, directory, stdin file",
     NotNow = 69 "the tasklet cannot be saved as it stands (it has a removed file open, say)",
     Software = 70 "a bug in tasklet",
+    Host = 71 "the host failed: no room for what the program prints or writes, no memory",
     Io = 74 "reading or writing failed",
     Paused = 75 "paused, and the snapshot is saved: resume goes on",
     Incompatible = 76 "the snapshot cannot go on here: other version, other module, missing \

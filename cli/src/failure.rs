@@ -135,6 +135,7 @@ fn engine_code(error: &EngineError) -> Code {
         ErrorKind::Usage => Code::Usage,
         ErrorKind::NotFound => Code::NoInput,
         ErrorKind::Io => Code::Io,
+        ErrorKind::HostFailed => Code::Host,
         ErrorKind::InsideHostImport => Code::NotNow,
         _ => Code::Software,
     }

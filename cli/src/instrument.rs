@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use tasklet_instrumenter as instrumenter;
 
 use crate::args::Instrument;
+use crate::clash;
 use crate::load;
 use crate::output::{Readers, Talk, Target};
 
@@ -13,6 +14,7 @@ use crate::output::{Readers, Talk, Target};
 /// When the module cannot be instrumented, or the result not be written.
 pub fn instrument(args: &Instrument, talk: Talk) -> Result<i32> {
     let target = Target::new(&args.output);
+    clash::check(&[("-o", &args.output)], &[("the module", &args.module)])?;
     target.check()?;
     let wasm = load::module_bytes(&args.module)?;
     let made = instrumenter::instrument(&wasm, &instrumenter::Options::default())

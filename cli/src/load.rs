@@ -16,6 +16,8 @@ use tasklet_engine::{
     SnapshotChain, SnapshotFile,
 };
 
+use tasklet_instrumenter::abi::limits::MODULE_BYTES_MAX;
+
 use crate::args::Machine;
 use crate::exit::Code;
 use crate::failure::{Failure, unreadable};
@@ -32,7 +34,11 @@ const SNAPSHOT_MAGIC: &[u8] = b"\xd9\xd9\xf7";
 /// [`Code::NoInput`], [`Code::Io`], and [`Code::Data`] for what is plainly no module.
 pub fn module_bytes(path: &Path) -> Result<Vec<u8>> {
     let name = format!("`{}`", path.display());
-    let bytes = fs::read(path).map_err(|error| unreadable(&name, error))?;
+    let failed = |error| unreadable(&name, error);
+    let mut input = tasklet_engine::open_input(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    // What does not begin as one need not end.
+    input.by_ref().take(WASM_MAGIC.len() as u64).read_to_end(&mut bytes).map_err(failed)?;
     let other = |what: &str, help: String| {
         Err(Failure::new(Code::Data, format!("{name} is {what}")).help(help).into())
     };
@@ -46,6 +52,11 @@ pub fn module_bytes(path: &Path) -> Result<Vec<u8>> {
     if !bytes.starts_with(WASM_MAGIC) {
         let help = "a module in text form is translated by `wat2wasm` or `wasm-tools parse`".into();
         return other("no WebAssembly module: it does not begin as one", help);
+    }
+    let most = MODULE_BYTES_MAX as u64;
+    input.take(most + 1 - bytes.len() as u64).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > most {
+        return other("too large", format!("a module has at most {most} bytes"));
     }
     Ok(bytes)
 }
@@ -125,7 +136,7 @@ fn open(path: &Path, limits: &Limits) -> Result<(String, PathBuf, SnapshotFile)>
         let file = SnapshotFile::read(input, limits).map_err(|error| unread(&name, error))?;
         return Ok((name, PathBuf::from("."), file));
     }
-    // NB: a pipe gives its first bytes but once.
+    // NB: a pipe gives its first bytes but once, and a device may have no end.
     if fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
         let mut start = Vec::new();
         let begin = File::open(path).and_then(|file| file.take(4).read_to_end(&mut start));
@@ -169,7 +180,7 @@ pub fn engine(machine: &Machine, deterministic: bool) -> Result<Engine> {
 pub fn stdin_bytes(stdin: Stdin) -> Result<Stdin> {
     let mut bytes = Vec::new();
     let (name, read) = match &stdin {
-        Stdin::File(path) => (format!("`{}`", path.display()), File::open(path)),
+        Stdin::File(path) => (format!("`{}`", path.display()), open_any(path)),
         Stdin::Inherit => {
             let all = io::stdin().lock().take(STDIN_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
             all.map_err(|error| unreadable("standard input", error))?;
@@ -181,6 +192,16 @@ pub fn stdin_bytes(stdin: Stdin) -> Result<Stdin> {
     read.and_then(|file| file.take(STDIN_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
         .map_err(|error| unreadable(&name, error))?;
     Ok(Stdin::Bytes(bytes))
+}
+
+/// Opens a standard input, which may be a device: of what has no end too much is read at once.
+fn open_any(path: &Path) -> io::Result<Box<dyn Read>> {
+    match tasklet_engine::open_input(path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            Ok(Box::new(File::open(path)?))
+        }
+        opened => opened,
+    }
 }
 
 /// Instruments and compiles a module. If that takes long, a terminal is told so, and for how long

@@ -7,6 +7,7 @@
 
 mod args;
 mod check;
+mod clash;
 mod drive;
 mod ending;
 mod exit;

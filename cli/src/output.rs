@@ -1,5 +1,7 @@
 //! Data on standard output, talk on standard error, and files that are either whole or as before.
 
+mod leftovers;
+
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -110,6 +112,11 @@ impl Target {
                 Err(failure.help("give -o FILE, or pipe it into something").into())
             }
             Target::Stdout => Ok(()),
+            Target::File(path) if path.is_dir() => {
+                let failure = Failure::new(Code::Io, format!("`{}` is a folder", path.display()));
+                let inside = path.join("saved.cbor");
+                Err(failure.help(format!("name a file in it: `{}`", inside.display())).into())
+            }
             Target::File(path) => match Place::of(path) {
                 Place::Special(path) => File::options().write(true).open(&path).map(drop),
                 Place::Plain(path) => temporary(&path, Readers::Owner).map(drop),
@@ -172,19 +179,16 @@ impl Place {
 
 fn unwritable(path: &Path, error: io::Error) -> anyhow::Error {
     // What tempfile adds is its own name for the file, which nobody knows.
-    let cause = error.get_ref().and_then(|inner| inner.source());
-    let cause = cause.map_or_else(|| error.to_string(), |cause| cause.to_string());
+    let cause = error.to_string();
+    let cause = cause.split(" at path ").next().unwrap_or_default();
     Failure::new(Code::Io, format!("cannot write `{}`: {cause}", path.display())).into()
 }
 
 /// A file beside `path` that is gone when dropped.
 fn temporary(path: &Path, readers: Readers) -> io::Result<NamedTempFile> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(name);
-    prefix.push(".");
+    let prefix = leftovers::prefix(path)?;
     let mut builder = Builder::new();
-    builder.prefix(&prefix).suffix(".tmp");
+    builder.prefix(&prefix).suffix(leftovers::SUFFIX).rand_bytes(leftovers::RANDOM);
     #[cfg(unix)]
     if readers == Readers::Usual {
         use std::os::unix::fs::PermissionsExt;
@@ -192,7 +196,7 @@ fn temporary(path: &Path, readers: Readers) -> io::Result<NamedTempFile> {
     }
     #[cfg(not(unix))]
     let _ = readers;
-    builder.tempfile_in(directory(path))
+    leftovers::claimed(|| builder.tempfile_in(directory(path)))
 }
 
 fn directory(path: &Path) -> &Path {
@@ -205,6 +209,7 @@ fn write_whole<T>(
     readers: Readers,
     write: impl FnOnce(&mut dyn Write) -> Result<T>,
 ) -> Result<(T, u64)> {
+    leftovers::remove(real);
     let file = temporary(real, readers).map_err(|error| unwritable(path, error))?;
     let _mark = Unfinished::mark(file.path());
     let mut out = buffered(file);

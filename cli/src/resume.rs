@@ -7,6 +7,7 @@ use tasklet_engine::wasi::{RestoreOptions, Stdin};
 use tasklet_engine::{Error, Host, ModuleCache, Profile, Tasklet};
 
 use crate::args::Resume;
+use crate::clash::{self, Named};
 use crate::drive::{self, Slice};
 use crate::exit::Code;
 use crate::failure::Failure;
@@ -51,11 +52,18 @@ pub fn resume(args: &Resume, talk: Talk) -> Result<i32> {
         let message = "standard input cannot be both the snapshot and the program's input";
         return Err(Failure::new(Code::Usage, message).into());
     }
-    let slice = Slice::new(&args.slice, args.machine.no_cache, talk)?;
+    let mut inputs: Vec<Named<'_>> = Vec::new();
+    inputs.extend(args.module.as_deref().map(|path| ("the module", path)));
+    inputs.extend(args.find_base.iter().map(|path| ("a base", path.as_path())));
+    let slice = Slice::new(&args.slice, &args.machine, &inputs, talk)?;
+    // The snapshot itself may be replaced, but only by another.
+    let report = args.slice.report.as_deref().map(|path| ("--report", path));
+    clash::check(report.as_slice(), &[("the snapshot", &args.snapshot)])?;
     signals::install()?;
     let limits = load::limits(args.machine.max_memory, args.machine.max_stack);
     let files = load::snapshot(&args.snapshot, &args.find_base, &limits)?;
     let loaded = load::resolve(&files, &args.snapshot, &limits)?;
+    slice.check_bases(&files.bases())?;
     // Before anything runs whose result could then not be saved.
     let base_files = slice.open_base(&args.find_base, &limits)?;
     let base = base_files.as_ref().map(|files| files.resolve(&limits)).transpose()?;
@@ -87,13 +95,12 @@ pub fn resume(args: &Resume, talk: Talk) -> Result<i32> {
     };
     let allowed = drive::limits(&args.machine, profile.as_ref());
     let host = Host::builder().wasi_restore(system).limits(allowed).build();
+    let parent = Some(loaded.digest);
     let tasklet = if args.map {
         Tasklet::load_mapped(&module, &loaded, host)?
     } else {
-        Tasklet::load(&module, &loaded.snapshot, loaded.digest, host)?
+        Tasklet::load_owned(&module, loaded.snapshot, loaded.digest, host)?
     };
-    let parent = Some(loaded.digest);
-    drop(loaded);
     drop(files);
     drive::drive(tasklet, parent, base.as_ref(), &slice)
 }

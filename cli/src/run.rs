@@ -17,7 +17,7 @@ use crate::signals;
 /// # Errors
 /// Whatever keeps it from being run or saved; traps are not among it.
 pub fn run(args: &Run, talk: Talk) -> Result<i32> {
-    let slice = Slice::new(&args.slice, args.machine.no_cache, talk)?;
+    let slice = Slice::new(&args.slice, &args.machine, &[("the module", &args.module)], talk)?;
     signals::install()?;
     let wasm = load::module_bytes(&args.module)?;
     let engine = load::engine(&args.machine, args.deterministic)?;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value as Json, json};
 use tasklet_engine::wasi::RestoreOptions;
-use tasklet_engine::{Base, Claim, Error, Host, ModuleCache, Resolved, Snapshot, Verdict};
+use tasklet_engine::{Base, Claim, Digest, Error, Host, ModuleCache, Resolved, Snapshot, Verdict};
 
 use crate::args::{Format, Verify};
 use crate::drive;
@@ -36,21 +36,37 @@ pub fn verify(args: &Verify, talk: Talk) -> Result<i32> {
     let allowed = drive::limits(&args.machine, from.snapshot.profile.as_ref());
     let host = Host::builder().wasi_restore(system).limits(allowed).build();
     let written = as_written(&to);
-    let claims = (
-        Claim { snapshot: &from.snapshot, digest: from.digest, base: None },
-        Claim { snapshot: &written, digest: to.digest, base: base(&to) },
-    );
-    let verdict = tasklet_engine::verify(&module, claims.0, claims.1, host)?;
-    tell(args, &from, &to, &verdict)
+    let claim = Claim { snapshot: &written, digest: to.digest, base: base(&to) };
+    let began = Began::of(&from);
+    let from = (from.snapshot, from.digest);
+    let verdict = tasklet_engine::verify(&module, from, claim, host, args.max_steps)?;
+    tell(args, &began, &to, &verdict)
+}
+
+/// What is told of the first snapshot, whose pages are given away.
+struct Began {
+    digest: Digest,
+    steps_used: u64,
+    deterministic: bool,
+}
+
+impl Began {
+    fn of(resolved: &Resolved<'_>) -> Began {
+        let snapshot = &resolved.snapshot;
+        let deterministic = snapshot.profile.is_some();
+        Began { digest: resolved.digest, steps_used: snapshot.steps_used, deterministic }
+    }
 }
 
 /// The snapshot as its own file has it.
-fn as_written<'a>(resolved: &Resolved<'a>) -> Snapshot<'a> {
-    let mut snapshot = resolved.snapshot.clone();
-    snapshot.memories.clone_from(&resolved.own.memories);
-    snapshot.base = resolved.base.as_ref().map(|(_, digest)| *digest);
-    if !resolved.own.embeds_module {
-        snapshot.module.bytes = None;
+fn as_written<'a>(resolved: &'a Resolved<'_>) -> Snapshot<'a> {
+    let mut snapshot = resolved.snapshot.lent();
+    if let Some(own) = &resolved.own {
+        snapshot.memories.clone_from(&own.memories);
+        snapshot.base = resolved.base.as_ref().map(|(_, digest)| *digest);
+        if !own.embeds_module {
+            snapshot.module.bytes = None;
+        }
     }
     snapshot
 }
@@ -59,7 +75,7 @@ fn base<'a>(resolved: &'a Resolved<'a>) -> Option<Base<'a>> {
     resolved.base.as_ref().map(|(snapshot, digest)| Base { snapshot, digest: *digest })
 }
 
-fn tell(args: &Verify, from: &Resolved<'_>, to: &Resolved<'_>, verdict: &Verdict) -> Result<i32> {
+fn tell(args: &Verify, from: &Began, to: &Resolved<'_>, verdict: &Verdict) -> Result<i32> {
     let (word, code) = match verdict {
         Verdict::Follows { .. } => ("follows", 0),
         Verdict::Differs(_) => ("differs", Code::Differs.number().into()),
@@ -73,9 +89,9 @@ fn tell(args: &Verify, from: &Resolved<'_>, to: &Resolved<'_>, verdict: &Verdict
     Ok(code)
 }
 
-fn text(args: &Verify, from: &Resolved<'_>, to: &Resolved<'_>, verdict: &Verdict) -> String {
+fn text(args: &Verify, from: &Began, to: &Resolved<'_>, verdict: &Verdict) -> String {
     let (a, b) = (args.from.display(), args.to.display());
-    let steps = to.snapshot.steps_used.saturating_sub(from.snapshot.steps_used);
+    let steps = to.snapshot.steps_used.saturating_sub(from.steps_used);
     let mut text = match verdict {
         Verdict::Follows { direct: true } => {
             format!("`{b}` follows from `{a}`: {steps} steps executed again\n")
@@ -88,12 +104,17 @@ fn text(args: &Verify, from: &Resolved<'_>, to: &Resolved<'_>, verdict: &Verdict
             "`{b}` does not follow from `{a}`\n  {}\n    executed: {}\n    claimed:  {}\n",
             difference.place, difference.executed, difference.claimed
         ),
+        Verdict::TooFar { steps } => format!(
+            "whether `{b}` follows from `{a}` was not tried: {steps} steps would have to be \
+             executed, by its own word, and --max-steps is {}\n",
+            args.max_steps
+        ),
         Verdict::Undecided { why } => {
             format!("whether `{b}` follows from `{a}` cannot be told: {why}\n")
         }
         _ => format!("{verdict:?}\n"),
     };
-    if matches!(verdict, Verdict::Differs(_)) && from.snapshot.profile.is_none() {
+    if matches!(verdict, Verdict::Differs(_)) && !from.deterministic {
         text.push_str(
             "  the program was not started with --deterministic: clocks, chance, input and the \
              processor's NaNs can be why\n",
@@ -102,7 +123,7 @@ fn text(args: &Verify, from: &Resolved<'_>, to: &Resolved<'_>, verdict: &Verdict
     output::plain(&text)
 }
 
-fn json(from: &Resolved<'_>, to: &Resolved<'_>, verdict: &Verdict, word: &str) -> Json {
+fn json(from: &Began, to: &Resolved<'_>, verdict: &Verdict, word: &str) -> Json {
     let (mut direct, mut difference, mut why) = (Json::Null, Json::Null, Json::Null);
     match verdict {
         Verdict::Follows { direct: is } => direct = json!(is),
@@ -114,15 +135,16 @@ fn json(from: &Resolved<'_>, to: &Resolved<'_>, verdict: &Verdict, word: &str) -
             });
         }
         Verdict::Undecided { why: text } => why = json!(text),
+        Verdict::TooFar { steps } => why = json!(format!("{steps} steps are more than allowed")),
         _ => {}
     }
-    let side = |side: &Resolved<'_>| json!({ "hash": side.digest.to_string(), "steps_used": side.snapshot.steps_used });
+    let side = |digest: Digest, steps_used: u64| json!({ "hash": digest.to_string(), "steps_used": steps_used });
     json!({
         "verdict": word,
-        "from": side(from),
-        "to": side(to),
-        "steps": to.snapshot.steps_used.saturating_sub(from.snapshot.steps_used),
-        "deterministic": from.snapshot.profile.is_some(),
+        "from": side(from.digest, from.steps_used),
+        "to": side(to.digest, to.snapshot.steps_used),
+        "steps": to.snapshot.steps_used.saturating_sub(from.steps_used),
+        "deterministic": from.deterministic,
         "direct": direct,
         "difference": difference,
         "why": why,

@@ -20,7 +20,7 @@ use crate::snapshot::{
 };
 use crate::state::Context;
 use crate::tasklet::{RawFrame, Started, Status, Tasklet, add_paused_frames, read, walk};
-use crate::trap::{TrapFrame as TrapFrameView, TrapKind};
+use crate::trap::TrapFrame as TrapFrameView;
 use crate::value;
 
 /// How a snapshot is made.
@@ -79,11 +79,9 @@ impl Tasklet {
     ) -> Result<Snapshot<'_>, Error> {
         base.map_or(Ok(()), |base| self.check_base(base.snapshot))?;
         if let (Status::Trapped(trap), Some(_)) = (&self.status, self.profile())
-            && trap.kind == TrapKind::OutOfMemory
+            && trap.kind.is_hosts()
         {
-            let what = "a snapshot of a deterministic run that this host had no memory for: that \
-                        is no end of the program's; go on from an earlier snapshot elsewhere";
-            return Err(Error::Unsupported { what: what.into() });
+            return Err(Error::lost(&trap.message));
         }
         let import = self.pending_import()?;
         // In the order in which references are numbered.

@@ -220,6 +220,15 @@ pub enum Error {
         /// What, and the way out.
         what: String,
     },
+    /// The machine failed: its disk is full, it has no memory left. That is no answer for a guest
+    /// whose run is [deterministic](crate::EngineOptions::deterministic), because another machine
+    /// would not give it: the tasklet stands where it stood, and can be run again or written down,
+    /// unless the message says that it is lost.
+    #[error("the host failed: {what}")]
+    HostFailed {
+        /// What it could not do.
+        what: String,
+    },
     /// A limit is exceeded.
     #[error("limit exceeded: {what}")]
     Limit {
@@ -262,6 +271,8 @@ pub enum ErrorKind {
     Limit,
     /// The host could not be set up.
     Host,
+    /// The host ran out of something while it worked.
+    HostFailed,
     /// A bug in this project.
     Internal,
 }
@@ -310,6 +321,7 @@ impl Error {
             Error::Encoding { .. } => ErrorKind::Encoding,
             Error::Io { .. } | Error::Write(_) => ErrorKind::Io,
             Error::Unsupported { .. } | Error::NoCodec { .. } => ErrorKind::Unsupported,
+            Error::HostFailed { .. } => ErrorKind::HostFailed,
             Error::Limit { .. } => ErrorKind::Limit,
             Error::Internal { .. } => ErrorKind::Internal,
         }
@@ -325,6 +337,16 @@ impl Error {
 
     pub(crate) fn incompatible(what: impl fmt::Display) -> Error {
         Error::Incompatible { what: what.to_string() }
+    }
+
+    pub(crate) fn host_failed(what: impl fmt::Display) -> Error {
+        Error::HostFailed { what: what.to_string() }
+    }
+
+    /// The same in the middle of what a guest does, where there is no way back.
+    pub(crate) fn lost(why: &str) -> Error {
+        let end = "that is no end of the program's, go on from an earlier snapshot";
+        Error::HostFailed { what: format!("the tasklet is lost: {why}; {end}") }
     }
 
     pub(crate) fn limit(what: impl fmt::Display) -> Error {

@@ -3,16 +3,18 @@
 
 mod chain;
 mod compressed;
+mod input;
 mod mapping;
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-use std::sync::Mutex;
+use std::fs::{self, File};
+use std::io::{BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
 
 pub use chain::{Resolved, SnapshotChain};
 pub use compressed::Compressor;
+pub use input::open_input;
 pub(crate) use mapping::Mapping;
 
 use crate::error::Error;
@@ -20,6 +22,8 @@ use crate::snapshot::{self, Digest, Header, Limits, Snapshot};
 
 /// Bytes read of a stream at once.
 const BUFFER_BYTES: usize = 256 << 10;
+/// As many bytes as tell what an input is.
+const START_BYTES: u64 = 32;
 
 /// A snapshot file that has been opened.
 ///
@@ -31,12 +35,14 @@ pub struct SnapshotFile {
     input: Input,
     bytes: u64,
     version: u64,
+    /// Where it was opened.
+    path: Option<PathBuf>,
 }
 
 #[derive(Debug)]
 enum Input {
     Mapped(Mapping),
-    Read(Mutex<Option<Box<Snapshot<'static>>>>, Known),
+    Read(Mutex<Option<Box<Snapshot<'static>>>>, OnceLock<Box<Snapshot<'static>>>, Known),
 }
 
 /// What is known of a snapshot that was read.
@@ -53,16 +59,17 @@ impl SnapshotFile {
     /// [`Error::Io`], and [`Error::SnapshotFormat`].
     pub fn open(path: &Path, limits: &Limits) -> Result<SnapshotFile, Error> {
         let failed = |error| Error::io("cannot read", path)(error);
-        let file = File::open(path).map_err(failed)?;
-        if file.metadata().map_err(failed)?.is_dir() {
-            return Err(failed(std::io::ErrorKind::IsADirectory.into()));
+        if !fs::metadata(path).map_err(failed)?.is_file() {
+            return SnapshotFile::read(open_input(path).map_err(failed)?, limits);
         }
+        let file = File::open(path).map_err(failed)?;
+        let path = Some(path.to_owned());
         match Mapping::of(&file) {
             Some(mapping) if !compressed::begins(mapping.bytes()) => {
                 let (bytes, version) = (mapping.bytes().len() as u64, version(mapping.bytes()));
-                Ok(SnapshotFile { input: Input::Mapped(mapping), bytes, version })
+                Ok(SnapshotFile { input: Input::Mapped(mapping), bytes, version, path })
             }
-            _ => SnapshotFile::read(file, limits),
+            _ => Ok(SnapshotFile { path, ..SnapshotFile::read(file, limits)? }),
         }
     }
 
@@ -70,21 +77,23 @@ impl SnapshotFile {
     ///
     /// # Errors
     /// [`Error::SnapshotFormat`].
-    pub fn read(input: impl Read, limits: &Limits) -> Result<SnapshotFile, Error> {
-        let counted = Counted { inner: input, count: 0 };
+    pub fn read(mut input: impl Read, limits: &Limits) -> Result<SnapshotFile, Error> {
+        // NB: a pipe gives as little as it likes at once.
+        let mut start = Vec::new();
+        let begin = input.by_ref().take(START_BYTES).read_to_end(&mut start);
+        begin.map_err(snapshot::Error::from)?;
+        let counted = Counted { inner: Cursor::new(&start).chain(input), count: 0 };
         let mut input = BufReader::with_capacity(BUFFER_BYTES, counted);
-        let start = input.fill_buf().map_err(snapshot::Error::from)?;
-        let (read, version) = if compressed::begins(start) {
+        let (read, version) = if compressed::begins(&start) {
             compressed::read(&mut input, limits)?
         } else {
-            let version = version(start);
-            (Snapshot::read_from(&mut input, limits)?, version)
+            (Snapshot::read_from(&mut input, limits)?, version(&start))
         };
         let bytes = input.get_ref().count;
         let (snapshot, digest) = read;
         let known = Known { digest, base: snapshot.base };
-        let input = Input::Read(Mutex::new(Some(Box::new(snapshot))), known);
-        Ok(SnapshotFile { input, bytes, version })
+        let input = Input::Read(Mutex::new(Some(Box::new(snapshot))), OnceLock::new(), known);
+        Ok(SnapshotFile { input, bytes, version, path: None })
     }
 
     /// Its length in bytes, as it lies there.
@@ -109,7 +118,7 @@ impl SnapshotFile {
     pub fn base(&self, limits: &Limits) -> Result<Option<Digest>, Error> {
         match &self.input {
             Input::Mapped(mapping) => Ok(Header::read_from(&mut mapping.bytes(), limits)?.base),
-            Input::Read(_, known) => Ok(known.base),
+            Input::Read(_, _, known) => Ok(known.base),
         }
     }
 
@@ -117,7 +126,7 @@ impl SnapshotFile {
     fn digest(&self) -> Option<Digest> {
         match &self.input {
             Input::Mapped(mapping) => mapping.bytes().last_chunk().copied().map(Digest),
-            Input::Read(_, known) => Some(known.digest),
+            Input::Read(_, _, known) => Some(known.digest),
         }
     }
 
@@ -128,10 +137,26 @@ impl SnapshotFile {
     pub fn snapshot(&self, limits: &Limits) -> Result<(Snapshot<'_>, Digest), Error> {
         match &self.input {
             Input::Mapped(mapping) => Ok(Snapshot::read_slice(mapping.bytes(), limits)?),
-            Input::Read(read, known) => match read.lock().map(|mut read| read.take()) {
+            Input::Read(read, _, known) => match read.lock().map(|mut read| read.take()) {
                 Ok(Some(snapshot)) => Ok((*snapshot, known.digest)),
                 _ => Err(Error::internal("a snapshot that was given away")),
             },
+        }
+    }
+}
+
+impl SnapshotFile {
+    /// What it holds, lent for as long as this is there: one that was read keeps it, and can be
+    /// asked again.
+    pub(crate) fn lend(&self, limits: &Limits) -> Result<(Snapshot<'_>, Digest), Error> {
+        let Input::Read(read, kept, known) = &self.input else { return self.snapshot(limits) };
+        if let Ok(Some(snapshot)) = read.lock().map(|mut read| read.take()) {
+            // It is taken but once, so nothing is kept yet.
+            let _ = kept.set(snapshot);
+        }
+        match kept.get() {
+            Some(snapshot) => Ok((snapshot.lent(), known.digest)),
+            None => Err(Error::internal("a snapshot that was given away")),
         }
     }
 }

@@ -52,7 +52,7 @@ pub mod wasi;
 pub use capture::{Base, SnapshotOptions};
 pub use engine::{CacheMode, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};
-pub use files::{Compressor, Resolved, SnapshotChain, SnapshotFile};
+pub use files::{Compressor, Resolved, SnapshotChain, SnapshotFile, open_input};
 pub use host::{
     Deliver, Delivery, Host, HostBuilder, HostCtx, HostError, HostFn, IntoResults, Progress,
     SuspendFn, SuspendFnWith, WasmResults, WasmType,

@@ -49,14 +49,18 @@ pub(crate) const IMPORT_STATE_BYTES_MAX: usize = 1 << 20;
 
 /// The limits as wasmtime asks for them.
 ///
-/// A growth that a limit refuses is the guest's to handle (-1) and the same on every host; one
-/// that the host cannot satisfy is a trap, because equal runs must not go on differently.
+/// A growth that a limit refuses is the guest's to handle (-1) and the same on every host. So is
+/// one that the host cannot satisfy, but for a deterministic guest: that ends its run with an
+/// error, because equal runs must not go on differently.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     pub(crate) limits: Limits,
     /// Whether what grows is the engine's: the frame memory and the shadow table, which have
     /// limits of their own. wasmtime does not say which memory it asks about.
     pub(crate) own: bool,
+    /// Whether what the host cannot give is refused to the guest as what it may not have: to one
+    /// that is deterministic it is not.
+    pub(crate) refuses: bool,
 }
 
 impl ResourceLimiter for Limiter {
@@ -73,7 +77,8 @@ impl ResourceLimiter for Limiter {
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         // NB: wasmtime reports growth past the index type here without having asked
         // `memory_growing`, and tells the two cases apart by this text only.
-        if error.to_string().contains("memory type's limits") { Ok(()) } else { Err(error) }
+        let by_type = error.to_string().contains("memory type's limits");
+        if by_type || (self.refuses && !self.own) { Ok(()) } else { Err(error) }
     }
 
     fn table_growing(
@@ -87,6 +92,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        if error.to_string().contains("overflow") { Ok(()) } else { Err(error) }
+        let by_type = error.to_string().contains("overflow");
+        if by_type || (self.refuses && !self.own) { Ok(()) } else { Err(error) }
     }
 }

@@ -36,7 +36,7 @@ const HOST_BYTES: usize = 2 << 20;
 /// Calls `run` on a stack with so many bytes for wasm code.
 ///
 /// # Errors
-/// [`Error::Limit`] when the host has no address space left for it.
+/// [`Error::HostFailed`] when the host has no address space left for it.
 pub(crate) fn with_stack<R>(
     wasm_bytes: usize,
     run: impl FnOnce() -> Result<R, Error>,
@@ -73,6 +73,6 @@ mod tests {
         let caught = std::panic::catch_unwind(|| with_stack::<()>(1 << 20, || panic!("inside")));
         assert!(caught.is_err());
         let error = with_stack(usize::MAX >> 1, || Ok(())).unwrap_err();
-        assert_eq!(error.kind(), crate::ErrorKind::Limit);
+        assert_eq!(error.kind(), crate::ErrorKind::HostFailed);
     }
 }

@@ -6,6 +6,7 @@
 mod check;
 mod references;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -20,7 +21,9 @@ use crate::host::{Host, written_globals};
 use crate::limits::Limits;
 use crate::memories::Place;
 use crate::module::Module;
-use crate::snapshot::{self, Digest, PAGE_BYTES, PageData, RefType, Snapshot, TableState};
+use crate::snapshot::{
+    self, Digest, MemoryState, PAGE_BYTES, PageData, RefType, Snapshot, TableState,
+};
 use crate::state::{Context, Exports};
 use crate::tasklet::{PendingCall, Started, Status, Tasklet, grow_for, instantiate, push_frame};
 use crate::trap::{Trap, TrapFrame, TrapKind};
@@ -40,7 +43,21 @@ impl Tasklet {
         digest: Digest,
         host: Host,
     ) -> Result<Tasklet, Error> {
-        Tasklet::load_with(module, snapshot, digest, host, &[])
+        Tasklet::load_with(module, Given::Lent(snapshot), digest, host, &[])
+    }
+
+    /// The same of a snapshot that is not needed any more: its pages are given back as they are
+    /// copied, so that no more than a few megabytes are there twice.
+    ///
+    /// # Errors
+    /// Those of [`load`](Tasklet::load).
+    pub fn load_owned(
+        module: &Module,
+        snapshot: Snapshot<'_>,
+        digest: Digest,
+        host: Host,
+    ) -> Result<Tasklet, Error> {
+        Tasklet::load_with(module, Given::Own(Box::new(snapshot)), digest, host, &[])
     }
 
     /// The same of a snapshot that was read from files. Large runs of pages are not copied but
@@ -61,16 +78,18 @@ impl Tasklet {
         host: Host,
     ) -> Result<Tasklet, Error> {
         let mappings: Vec<&Mapping> = resolved.files.mappings().collect();
-        Tasklet::load_with(module, &resolved.snapshot, resolved.digest, host, &mappings)
+        let given = Given::Lent(&resolved.snapshot);
+        Tasklet::load_with(module, given, resolved.digest, host, &mappings)
     }
 
     fn load_with(
         module: &Module,
-        snapshot: &Snapshot<'_>,
+        mut given: Given<'_, '_>,
         digest: Digest,
         host: Host,
         mappings: &[&Mapping],
     ) -> Result<Tasklet, Error> {
+        let snapshot = given.snapshot();
         if let Some(base) = snapshot.base {
             let what = format!("it is over the base {base}: lay it over that first");
             return Err(Error::incompatible(what));
@@ -90,7 +109,8 @@ impl Tasklet {
         let mut scope = RootScope::new(&mut store);
         let mut references = References::make(&mut scope, objects, &snapshot.exceptions)?;
         let place = module.engine().place();
-        let mapped = memories(&mut scope, &exports, snapshot, mappings, place)?;
+        let mapped = memories(&mut scope, &exports, given.take_memories(), mappings, place)?;
+        let snapshot = given.snapshot();
         scope.as_context_mut().data_mut().changes = Changes::of_loaded(digest, mapped);
         self::globals(&mut scope, module, &exports, snapshot, &mut references)?;
         tables(&mut scope, &exports, &snapshot.tables, &mut references)?;
@@ -124,8 +144,34 @@ impl Tasklet {
     }
 }
 
+/// A snapshot that a tasklet is made of.
+enum Given<'s, 'a> {
+    Lent(&'s Snapshot<'a>),
+    Own(Box<Snapshot<'a>>),
+}
+
+impl<'a> Given<'_, 'a> {
+    fn snapshot(&self) -> &Snapshot<'a> {
+        match self {
+            Given::Lent(snapshot) => snapshot,
+            Given::Own(snapshot) => snapshot,
+        }
+    }
+
+    /// Its memories; of what is its own nothing is left.
+    fn take_memories(&mut self) -> Vec<MemoryState<'_>> {
+        match self {
+            Given::Lent(snapshot) => snapshot.memories.iter().map(MemoryState::lent).collect(),
+            Given::Own(snapshot) => std::mem::take(&mut snapshot.memories),
+        }
+    }
+}
+
 /// Runs of fewer bytes are copied: a mapping has its price too, and a process can have only so many.
 const MAPPED_BYTES_MIN: usize = 256 << 10;
+/// The most runs that are mapped, the first ones; the others are copied. A process has 65,530
+/// mappings on Linux unless somebody allows more, and they are for all its tasklets.
+const MAPPINGS_MAX: usize = 2048;
 
 /// The limits of a tasklet that is loaded: those of a deterministic run are in its snapshot, but
 /// none may go beyond the host's.
@@ -170,37 +216,42 @@ fn profile_limits(module: &Module, snapshot: &Snapshot<'_>, host: Limits) -> Res
 fn memories(
     store: &mut impl Context,
     exports: &Exports,
-    snapshot: &Snapshot<'_>,
+    states: Vec<MemoryState<'_>>,
     mappings: &[&Mapping],
     place: &Place,
 ) -> Result<Vec<Pages>, Error> {
     let mut all_mapped = Vec::with_capacity(exports.memories.len());
-    for (memory, state) in exports.memories.iter().zip(&snapshot.memories) {
+    let mut mappings_left = MAPPINGS_MAX;
+    for (memory, state) in exports.memories.iter().zip(states) {
         let grown = state.pages.saturating_sub(memory.size(&*store));
         if grown > 0 {
+            // What is more than it may have has been refused already.
             memory.grow(&mut *store, grown).map_err(|error| {
-                Error::limit(format!("memory {} of {} pages: {error}", state.index, state.pages))
+                let (index, pages) = (state.index, state.pages);
+                Error::host_failed(format!("no memory {index} of {pages} pages: {error}"))
             })?;
         }
         let bytes = memory.data_mut(&mut *store);
         let begin = bytes.as_ptr().addr();
         let mut mapped_pages = Pages::new();
-        for run in &state.runs {
+        for run in state.runs {
             let start = run.first as usize * PAGE_BYTES;
             let run_bytes = &mut bytes[start..start + run.count as usize * PAGE_BYTES];
-            match &run.data {
+            match run.data {
                 PageData::Zero => run_bytes.fill(0),
                 PageData::Bytes(data) => {
-                    let lent = borrowed(data).filter(|data| data.len() >= MAPPED_BYTES_MIN);
+                    let is_worth_it = data.len() >= MAPPED_BYTES_MIN && mappings_left > 0;
+                    let lent = borrowed(&data).filter(|_| is_worth_it);
                     let mut mapped = mappings.iter();
                     if lent.is_some_and(|data| mapped.any(|file| file.put(data, run_bytes))) {
+                        mappings_left -= 1;
                         place.note_altered(begin);
                         mapped_pages.push(run.first..run.first + run.count);
                     } else {
                         if changes::prepare(run_bytes) {
                             place.note_altered(begin);
                         }
-                        run_bytes.copy_from_slice(data);
+                        move_into(data, run_bytes);
                     }
                 }
             }
@@ -208,6 +259,23 @@ fn memories(
         all_mapped.push(mapped_pages);
     }
     Ok(all_mapped)
+}
+
+/// Copies bytes to where they belong. Those that are owned are given back piece by piece, from the
+/// end.
+fn move_into(from: Cow<'_, [u8]>, to: &mut [u8]) {
+    const PIECE: usize = 8 << 20;
+    match from {
+        Cow::Borrowed(bytes) => to.copy_from_slice(bytes),
+        Cow::Owned(mut bytes) => {
+            while !bytes.is_empty() {
+                let start = bytes.len().saturating_sub(PIECE);
+                to[start..bytes.len()].copy_from_slice(&bytes[start..]);
+                bytes.truncate(start);
+                bytes.shrink_to_fit();
+            }
+        }
+    }
 }
 
 fn globals(

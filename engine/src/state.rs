@@ -71,6 +71,8 @@ pub(crate) enum PauseReason {
     Wait(Wait),
     /// [`State::issued`] is what it waits for.
     Import,
+    /// What the host could not do; the call is issued again.
+    HostFailed(String),
     /// The seat has what is asked.
     Ask,
 }

@@ -95,11 +95,18 @@ kinds! {
     AtomicLimit "atomic section hard limit": "An atomic section overdrew its slice by too much.",
     CannotSuspend "nothing can wait below a host import":
         "A guest that a host import has called back has called an import that has to wait.",
+    HostFailed "the host failed": "The host could not do what a deterministic guest asked for.",
     Host "host import": "A host import failed.",
     Other "trap": "Anything else.",
 }
 
 impl TrapKind {
+    /// Whether it says something of the host and not of the guest: then it is no end of a
+    /// deterministic run.
+    pub(crate) fn is_hosts(self) -> bool {
+        matches!(self, TrapKind::OutOfMemory | TrapKind::HostFailed)
+    }
+
     /// The kind a message was made for; snapshots hold the message only.
     pub(crate) fn of_message(message: &str) -> TrapKind {
         let found = Self::ALL.iter().find(|kind| message.starts_with(kind.text()));
@@ -153,6 +160,9 @@ pub(crate) enum Ended {
              call it outside of callbacks, or let the host provide it as an immediate import",
              TrapKind::CannotSuspend.text())]
     CannotSuspend { import: String },
+    /// The host could not do what a deterministic guest wanted, where nothing can be unwound.
+    #[error("{}: {what}", TrapKind::HostFailed.text())]
+    HostFailed { what: String },
     /// An import returned an error.
     #[error("{} `{import}`: {message}", TrapKind::Host.text())]
     Host { import: String, message: String },
@@ -180,6 +190,7 @@ pub(crate) fn translate(metadata: &Metadata, error: &wasmtime::Error) -> Trap {
             Ended::CallbackDepth { .. } => TrapKind::StackOverflow,
             Ended::CannotSuspend { .. } => TrapKind::CannotSuspend,
             Ended::Host { .. } => TrapKind::Host,
+            Ended::HostFailed { .. } => TrapKind::HostFailed,
             Ended::Exit(_) => TrapKind::Other,
         };
         (kind, ended.to_string())

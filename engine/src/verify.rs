@@ -6,6 +6,8 @@
 
 mod difference;
 
+use std::time::Duration;
+
 pub use difference::Difference;
 
 use crate::error::Error;
@@ -13,8 +15,10 @@ use crate::host::Host;
 use crate::module::Module;
 use crate::snapshot::{Digest, PauseReason, Snapshot, Status as Written};
 use crate::tasklet::{Outcome, Status, Tasklet, Wait};
-use crate::trap::TrapKind;
 use crate::{Base, SnapshotOptions};
+
+/// The longest that is waited in all for what happens by the machine's clock.
+const WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// A snapshot as it was read, and its digest.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +43,12 @@ pub enum Verdict {
     },
     /// It does not: this is the first thing that is otherwise.
     Differs(Difference),
+    /// So many steps would have to be executed, by the word of the second, and that is more than is
+    /// allowed. Nothing was executed.
+    TooFar {
+        /// Steps between the two.
+        steps: u64,
+    },
     /// It cannot be told on this machine, or with these inputs.
     Undecided {
         /// Why, and what would help.
@@ -46,31 +56,35 @@ pub enum Verdict {
     },
 }
 
-/// Tells whether `to` follows from `from`, by executing the slice again on `host`, which is to give
+/// Tells whether `to` follows from `from`, which has been laid over its base if it has one and comes
+/// with its digest, by executing the slice again on `host`, which is to give
 /// the inputs that were given then: directories with the same files, the same answers of imports.
 /// Standard input that came from outside is not asked for again.
 ///
-/// It takes as many steps as lie between the two, by the word of `to`.
+/// It takes as many steps as lie between the two, by the word of `to`, but no more than `steps_max`.
 ///
 /// # Errors
 /// Those of [`Tasklet::load`], of [`Tasklet::run`] and of [`Tasklet::snapshot`].
 pub fn verify(
     module: &Module,
-    from: Claim<'_>,
+    (from, digest): (Snapshot<'_>, Digest),
     to: Claim<'_>,
     host: Host,
+    steps_max: u64,
 ) -> Result<Verdict, Error> {
-    if let Some(difference) = difference::of_kind(from.snapshot, to.snapshot) {
+    let steps = granted(to.snapshot).saturating_sub(granted(&from));
+    if steps > steps_max {
+        return Ok(Verdict::TooFar { steps });
+    }
+    if let Some(difference) = difference::of_kind(&from, to.snapshot) {
         return Ok(Verdict::Differs(difference));
     }
-    let whole = match from.base {
-        Some(base) => Some(from.snapshot.clone().over(base.snapshot, base.digest)?),
-        None => None,
-    };
-    let mut tasklet =
-        Tasklet::load(module, whole.as_ref().unwrap_or(from.snapshot), from.digest, host)?;
+    let mut tasklet = Tasklet::load_owned(module, from, digest, host)?;
     if let Some(wasi) = &mut tasklet.store.data_mut().wasi {
         wasi.close_inherited_stdin();
+        if waits(to.snapshot) {
+            wasi.fail_output_from(to.snapshot.steps_used);
+        }
     }
     if let Some(verdict) = go_on(&mut tasklet, to.snapshot)? {
         return Ok(verdict);
@@ -85,7 +99,7 @@ pub fn verify(
         return Err(Error::incompatible(what));
     }
     let mut made = tasklet.snapshot_over(&options, to.base)?;
-    let direct = to.snapshot.parent == Some(from.digest);
+    let direct = to.snapshot.parent == Some(digest);
     // Who has stopped in between has written other parents; what they are cannot be made again.
     made.parent = to.snapshot.parent;
     // Both counts are of the last cut, and so no further apart than what can be behind one.
@@ -104,16 +118,33 @@ pub fn verify(
 fn go_on(tasklet: &mut Tasklet, to: &Snapshot<'_>) -> Result<Option<Verdict>, Error> {
     // What had been granted then tells where a slice that ended for want of steps ends, whatever
     // slices there were in between: what one has left is carried into the next.
-    let granted = to.steps_used.saturating_add_signed(to.balance);
-    let waits = matches!(to.status, Written::Paused { reason: PauseReason::Waiting });
+    let granted = granted(to);
+    let waits = waits(to);
     let behind = match to.status {
         Written::Trapped { .. } => behind_cut(tasklet.module()),
         _ => 0,
     };
+    let mut waited = Duration::ZERO;
     loop {
         let budget = granted.saturating_add(behind).saturating_sub(tasklet.granted());
-        let outcome = tasklet.run(budget)?;
+        let outcome = tasklet.run(budget);
         let there = tasklet.steps_used()? == to.steps_used;
+        let outcome = match outcome {
+            // It failed there, too: by its own word, which is an input as an interrupt is.
+            Err(Error::HostFailed { .. }) if waits && tasklet.status.ended().is_none() => {
+                if tasklet.steps_used()? >= to.steps_used {
+                    return Ok(None);
+                }
+                if let Some(wasi) = &mut tasklet.store.data_mut().wasi {
+                    wasi.let_output_pass();
+                }
+                continue;
+            }
+            Err(Error::HostFailed { what }) => {
+                return Ok(Some(Verdict::Undecided { why: what }));
+            }
+            outcome => outcome?,
+        };
         match outcome {
             Outcome::Waiting(_) if there && waits => return Ok(None),
             Outcome::Waiting(Wait::Import { import, .. }) => {
@@ -132,8 +163,23 @@ fn go_on(tasklet: &mut Tasklet, to: &Snapshot<'_>) -> Result<Option<Verdict>, Er
                 );
                 return Ok(Some(Verdict::Undecided { why }));
             }
-            Outcome::Waiting(_) => tasklet.wait(),
-            Outcome::Trapped(trap) if trap.kind == TrapKind::OutOfMemory => {
+            Outcome::Waiting(wait) => {
+                let wasi = tasklet.store.data().wasi.as_ref();
+                let left = wasi.and_then(|wasi| wasi.time_left(&wait)).unwrap_or_default();
+                waited = waited.saturating_add(left);
+                if waited > WAIT_MAX {
+                    let steps = tasklet.steps_used()?;
+                    let why = format!(
+                        "at step {steps} the program has waited, or waits, for longer than {} \
+                         minutes by the machine's clock: the clock of a deterministic run is its \
+                         own",
+                        WAIT_MAX.as_secs() / 60
+                    );
+                    return Ok(Some(Verdict::Undecided { why }));
+                }
+                tasklet.wait();
+            }
+            Outcome::Trapped(trap) if trap.kind.is_hosts() => {
                 return Ok(Some(Verdict::Undecided { why: trap.message }));
             }
             // Somebody asked for a pause: that is an input, and takes what credit there was.
@@ -156,6 +202,14 @@ fn go_on(tasklet: &mut Tasklet, to: &Snapshot<'_>) -> Result<Option<Verdict>, Er
 fn behind_cut(module: &Module) -> u64 {
     const LEAST: u64 = 1 << 24;
     module.pace().depth_steps.saturating_mul(2).max(LEAST)
+}
+
+fn granted(snapshot: &Snapshot<'_>) -> u64 {
+    snapshot.steps_used.saturating_add_signed(snapshot.balance)
+}
+
+fn waits(snapshot: &Snapshot<'_>) -> bool {
+    matches!(snapshot.status, Written::Paused { reason: PauseReason::Waiting })
 }
 
 fn requested(snapshot: &Snapshot<'_>) -> bool {

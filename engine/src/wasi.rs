@@ -107,6 +107,10 @@ pub enum Outcome {
     /// It has to wait. Nothing has changed in the guest; once the wait is over
     /// the same call is to be issued again.
     Wait(Wait),
+    /// The host could not do it, which is no answer for a deterministic guest.
+    /// Nothing has changed in the guest; the same call is to be issued again
+    /// when the host can.
+    HostFailed(String),
 }
 
 /// What a function's implementation returns.
@@ -129,6 +133,12 @@ pub struct Wasi {
     exit: Option<u32>,
     /// Whether the guest sees nothing of the host that is not an input.
     deterministic: bool,
+    /// What the host could not do, of a call that is about to fail.
+    failure: Option<String>,
+    /// From where on writes to outputs are to fail, to see whether one did there.
+    fails_from: Option<u64>,
+    /// Whether the next of them is not to.
+    passes: bool,
 }
 
 /// A directory of the guest's, open for as long as the guest lives, even if
@@ -206,6 +216,9 @@ impl Wasi {
             pending: None,
             exit: None,
             deterministic: false,
+            failure: None,
+            fails_from: None,
+            passes: false,
         })
     }
 
@@ -250,7 +263,7 @@ impl Wasi {
                 Ok(outcome) => outcome,
                 // No system call is handed a pointer of the guest's: this is of our own making.
                 Err(Errno::Fault) => Outcome::Trap("a pointer is out of bounds or misaligned"),
-                Err(errno) => Outcome::Return(errno),
+                Err(errno) => self.refusal(function, errno),
             },
         };
         match outcome {
@@ -263,7 +276,7 @@ impl Wasi {
                 });
             }
             Outcome::Exit(code) => self.exit = Some(code),
-            Outcome::Return(_) | Outcome::Trap(_) => {}
+            Outcome::Return(_) | Outcome::Trap(_) | Outcome::HostFailed(_) => {}
         }
         outcome
     }

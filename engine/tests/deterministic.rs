@@ -6,8 +6,8 @@ use common::invoke;
 use tasklet_engine::snapshot::{self, Limits as ReadLimits};
 use tasklet_engine::wasi::{Clock, RestoreOptions, WasiOptions};
 use tasklet_engine::{
-    Claim, Digest, Engine, Entry, ErrorKind, Host, Limits, Module, Outcome, Snapshot,
-    SnapshotOptions, Tasklet, TrapKind, ValType, Value, Verdict, verify,
+    Claim, Digest, Engine, Entry, ErrorKind, Host, Module, Outcome, Snapshot, SnapshotOptions,
+    Tasklet, ValType, Value, Verdict, verify,
 };
 
 fn engine(deterministic: bool) -> Engine {
@@ -81,7 +81,7 @@ fn claim((snapshot, digest): &Saved) -> Claim<'_> {
 }
 
 fn verdict(module: &Module, from: &Saved, to: &Saved) -> Verdict {
-    verify(module, claim(from), claim(to), restored()).unwrap()
+    verify(module, from.clone(), claim(to), restored(), u64::MAX).unwrap()
 }
 
 const FOLLOWS: Verdict = Verdict::Follows { direct: true };
@@ -296,31 +296,6 @@ fn a_host_clock_is_refused() {
     assert_eq!(error.kind(), ErrorKind::Usage);
 }
 
-/// The guest's limit is -1 to the guest; what this host lacks is nobody's result.
-#[test]
-fn growth_beyond_the_host_is_no_end_of_the_program() {
-    let module = module(
-        r#"(module (memory i64 1)
-        (func (export "f") (param i64) (result i64) (memory.grow (local.get 0))))"#,
-    );
-    let grow = |pages: i64, memory_bytes: u64| {
-        let mut limits = Limits::default();
-        limits.memory_bytes = memory_bytes;
-        let host = Host::builder().limits(limits).build();
-        let mut tasklet = Tasklet::spawn(&module, host, invoke("f", &[Value::I64(pages)])).unwrap();
-        let outcome = tasklet.run(u64::MAX).unwrap();
-        (outcome, tasklet.snapshot(&SnapshotOptions::default()).map(drop))
-    };
-    let (outcome, saved) = grow(100, 1 << 20);
-    assert_eq!(outcome, Outcome::Finished(vec![Value::I64(-1)]));
-    saved.unwrap();
-    // 256 TiB, which the limit allows and no host has.
-    let (outcome, saved) = grow(1 << 32, u64::MAX);
-    let Outcome::Trapped(trap) = outcome else { panic!("{outcome:?}") };
-    assert_eq!(trap.kind, TrapKind::OutOfMemory, "{trap}");
-    assert_eq!(saved.unwrap_err().kind(), ErrorKind::Unsupported);
-}
-
 /// An import that answers otherwise than it did is told by what comes of it.
 #[test]
 fn imports_are_inputs() {
@@ -339,7 +314,7 @@ fn imports_are_inputs() {
     let from = save(&mut tasklet);
     run(&mut tasklet, 50);
     let to = save(&mut tasklet);
-    assert_eq!(verify(&module, claim(&from), claim(&to), host(3)).unwrap(), FOLLOWS);
-    let found = verify(&module, claim(&from), claim(&to), host(4)).unwrap();
+    assert_eq!(verify(&module, from.clone(), claim(&to), host(3), u64::MAX).unwrap(), FOLLOWS);
+    let found = verify(&module, from.clone(), claim(&to), host(4), u64::MAX).unwrap();
     assert!(matches!(found, Verdict::Differs(it) if it.place == "global 0"));
 }

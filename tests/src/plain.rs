@@ -351,6 +351,7 @@ fn issue(
                 return Err(wasmtime::Error::msg("exit"));
             }
             Outcome::Trap(why) => return Err(wasmtime::Error::msg(why)),
+            Outcome::HostFailed(why) => return Err(wasmtime::Error::msg(why)),
             Outcome::Wait(wait) => wasi.block_on(&wait, &|| false),
         }
     }

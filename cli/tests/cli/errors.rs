@@ -151,7 +151,7 @@ fn outputs_that_cannot_be_written() {
     let bench = Bench::new();
     // Said before the program is run: nothing is on standard output.
     fails(&bench, "run @counter --steps 1k -o no/t.cbor", 74, "no/t.cbor");
-    fails(&bench, "run @counter --steps 1k -o .", 74, "cannot write `.`");
+    fails(&bench, "run @counter --steps 1k -o .", 74, "`.` is a folder");
     fails(&bench, "run @counter --steps 1k --report no/r.json", 74, "no/r.json");
     fails(&bench, "instrument @fib -o no/fib.wasm", 74, "no/fib.wasm");
 }

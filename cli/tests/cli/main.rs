@@ -5,8 +5,10 @@
 
 mod bases;
 mod bench;
+mod clashes;
 mod corrupt;
 mod errors;
+mod failing_hosts;
 mod files;
 mod flags;
 mod help;

@@ -134,7 +134,11 @@ fn closed_pipes() {
         assert_eq!(run.stderr, "");
     }
     // A snapshot that is lost is worth a word.
-    let mut child = start(&bench, "run @counter --steps 1k -o -");
-    drop(child.stdout.take());
-    Run::of(child.wait_with_output().unwrap()).exits(74).says("Broken pipe");
+    let attempt = || {
+        let mut child = start(&bench, "run @counter --steps 1k -o -");
+        drop(child.stdout.take());
+        Run::of(child.wait_with_output().unwrap())
+    };
+    let run = (0..20).map(|_| attempt()).find(|run| run.code != Some(75));
+    run.expect("one of them finds it closed").exits(74).says("Broken pipe");
 }

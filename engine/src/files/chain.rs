@@ -28,8 +28,8 @@ pub struct Resolved<'a> {
     pub digest: Digest,
     /// The base that the newest file names, as a whole, and its digest.
     pub base: Option<(Snapshot<'a>, Digest)>,
-    /// The newest file's own pages: what is in it, laid over nothing.
-    pub own: Own<'a>,
+    /// What the newest file holds itself, if it has a base; if not, that is all of it.
+    pub own: Option<Own<'a>>,
     /// The files.
     pub files: &'a SnapshotChain,
 }
@@ -95,24 +95,34 @@ impl SnapshotChain {
         &self.files[0]
     }
 
-    /// Reads them all, each being checked, and lays them over one another.
+    /// The files of the bases, as far as they are files.
+    pub fn bases(&self) -> Vec<PathBuf> {
+        self.files.iter().skip(1).filter_map(|file| file.path.clone()).collect()
+    }
+
+    /// Reads them all, each being checked, and lays them over one another. A snapshot without a
+    /// base that was read, and not mapped, is given away: it can be asked for once.
     ///
     /// # Errors
     /// [`Error::SnapshotFormat`].
     pub fn resolve(&self, limits: &Limits) -> Result<Resolved<'_>, Error> {
         let mut base: Option<(Snapshot<'_>, Digest)> = None;
         let (newest, older) = self.files.split_first().expect("a chain has a file");
+        if older.is_empty() {
+            let (snapshot, digest) = newest.snapshot(limits)?;
+            return Ok(Resolved { snapshot, digest, base, own: None, files: self });
+        }
         for file in older.iter().rev() {
             let named = file.digest().unwrap_or(Digest([0; 32]));
-            let (snapshot, digest) =
-                file.snapshot(limits).map_err(|error| of_base(error, named))?;
+            let (snapshot, digest) = file.lend(limits).map_err(|error| of_base(error, named))?;
             base = Some((laid(snapshot, base.as_ref())?, digest));
         }
-        let (snapshot, digest) = newest.snapshot(limits)?;
-        let own = Own {
+        // What is borrowed takes nothing to have twice.
+        let (snapshot, digest) = newest.lend(limits)?;
+        let own = Some(Own {
             memories: snapshot.memories.clone(),
             embeds_module: snapshot.module.bytes.is_some(),
-        };
+        });
         let snapshot = laid(snapshot, base.as_ref())?;
         Ok(Resolved { snapshot, digest, base, own, files: self })
     }

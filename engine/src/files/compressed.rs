@@ -9,13 +9,16 @@ use crate::error::Error;
 use crate::snapshot::{self, Digest, ErrorKind, Limits, Snapshot};
 
 /// How every Zstandard frame begins.
-const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const MAGIC: u32 = 0xfd2f_b528;
+/// How those begin that hold nothing of the content, but for the last four bits.
+const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
 /// The largest window of a stream that is read: 128 MiB of memory, as `zstd` itself takes.
 const WINDOW_LOG_MAX: u32 = 27;
 
 /// Whether an input is compressed.
 pub(super) fn begins(start: &[u8]) -> bool {
-    start.starts_with(&MAGIC)
+    let magic = start.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+    magic.is_some_and(|magic| magic == MAGIC || magic & !15 == SKIPPABLE_MAGIC)
 }
 
 /// Reads a snapshot out of a compressed stream. What comes out is read as it comes, and held to the

@@ -166,6 +166,10 @@ fn issue(
                 let import = format!("{NAMESPACE}.{}", function.name());
                 return Err(Ended::Host { import, message: why.into() }.into());
             }
+            Outcome::HostFailed(what) if suspendable => {
+                pause(caller, PauseReason::HostFailed(what))?;
+            }
+            Outcome::HostFailed(what) => return Err(Ended::HostFailed { what }.into()),
             Outcome::Wait(wait) if suspendable => pause(caller, PauseReason::Wait(wait))?,
             Outcome::Wait(wait) => {
                 // An interrupt cannot be answered before the callback has returned.

@@ -7,7 +7,8 @@ const BYTES_MAX: usize = 1 << 38;
 
 pub(super) fn on<R>(bytes: usize, run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
     if bytes > BYTES_MAX {
-        return Err(Error::limit(format!("a native stack of {bytes} bytes, at most {BYTES_MAX}")));
+        let what = format!("no native stack of {bytes} bytes, at most {BYTES_MAX}");
+        return Err(Error::host_failed(what));
     }
     stacker::grow(bytes, run)
 }

@@ -18,8 +18,9 @@ pub(super) fn on<R>(bytes: usize, run: impl FnOnce() -> Result<R, Error>) -> Res
     let last = LAST.take().filter(|stack| stack.base().get() - stack.limit().get() >= bytes);
     let mut stack = match last {
         Some(stack) => stack,
-        None => DefaultStack::new(bytes)
-            .map_err(|error| Error::limit(format!("a native stack of {bytes} bytes: {error}")))?,
+        None => DefaultStack::new(bytes).map_err(|error| {
+            Error::host_failed(format!("no native stack of {bytes} bytes: {error}"))
+        })?,
     };
     let result = on_stack(&mut stack, run);
     LAST.set(Some(stack));

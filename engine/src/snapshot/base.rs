@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Digest, Error, ErrorKind, MemoryState, PAGE_BYTES, PageData, PageRun, Snapshot,
+    Digest, Error, ErrorKind, MemoryState, ModuleRef, PAGE_BYTES, PageData, PageRun, Snapshot,
     WASM_PAGE_BYTES, rules,
 };
 
@@ -29,6 +29,37 @@ impl<'a> Snapshot<'a> {
                 }
             }
             memory.runs = joined;
+        }
+    }
+
+    /// The same snapshot, whose module and pages are borrowed from this one.
+    pub fn lent(&self) -> Snapshot<'_> {
+        let module = ModuleRef {
+            hash: self.module.hash,
+            size: self.module.size,
+            bytes: self.module.bytes.as_deref().map(Cow::Borrowed),
+        };
+        Snapshot {
+            module,
+            cost_table: self.cost_table,
+            parent: self.parent,
+            base: self.base,
+            profile: self.profile,
+            steps_used: self.steps_used,
+            balance: self.balance,
+            status: self.status.clone(),
+            entry: self.entry.clone(),
+            pending: self.pending.clone(),
+            frames: self.frames.clone(),
+            memories: self.memories.iter().map(MemoryState::lent).collect(),
+            globals: self.globals.clone(),
+            tables: self.tables.clone(),
+            objects: self.objects.clone(),
+            exceptions: self.exceptions.clone(),
+            dropped_data: self.dropped_data.clone(),
+            dropped_elements: self.dropped_elements.clone(),
+            host: self.host.clone(),
+            labels: self.labels.clone(),
         }
     }
 
@@ -74,6 +105,19 @@ impl<'a> Snapshot<'a> {
 }
 
 impl MemoryState<'_> {
+    /// The same memory, whose pages are borrowed from this one.
+    pub(crate) fn lent(&self) -> MemoryState<'_> {
+        let runs = self.runs.iter().map(|run| PageRun {
+            first: run.first,
+            count: run.count,
+            data: match &run.data {
+                PageData::Zero => PageData::Zero,
+                PageData::Bytes(bytes) => PageData::Bytes(Cow::Borrowed(bytes)),
+            },
+        });
+        MemoryState { index: self.index, pages: self.pages, runs: runs.collect() }
+    }
+
     /// The bytes of a page in this memory, given those of the memory that it differs from; `None`
     /// for zero.
     pub(crate) fn page<'s>(

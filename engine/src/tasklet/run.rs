@@ -23,6 +23,8 @@ enum Stop {
     /// An import has asked for a pause behind it.
     Requested,
     Ask,
+    /// The host could not do what an import is for.
+    HostFailed(Box<String>),
     Ended(Box<Status>),
 }
 
@@ -47,12 +49,13 @@ impl Tasklet {
     ///
     /// # Errors
     /// [`Error::Internal`], [`Error::Limit`] when there is no room for the first frame of a call or
-    /// for the native stack,
+    /// in the frame memory, [`Error::HostFailed`] when the host has no native stack for it or, in a
+    /// deterministic run, fails otherwise,
     /// [`Error::Unsupported`] when the results hold a reference to no function of the module. What
     /// goes wrong in the guest is [`Outcome::Trapped`].
     pub fn run(&mut self, budget: u64) -> Result<Outcome, Error> {
         if let Some(outcome) = self.status.ended() {
-            return Ok(outcome);
+            return self.unless_lost(Ran::Ended).map(|_| outcome);
         }
         let stack_bytes = self.module.engine().options().stack_bytes;
         let ran = native::with_stack(stack_bytes, || self.advance(budget))?;
@@ -70,7 +73,7 @@ impl Tasklet {
     /// second is what it used of the budget, less what it returned of earlier ones.
     pub(crate) fn run_on(&mut self, budget: u64, stack_bytes: usize) -> Result<(Ran, i128), Error> {
         if !matches!(self.status, Status::Paused(_)) {
-            return Ok((Ran::Ended, 0));
+            return Ok((self.unless_lost(Ran::Ended)?, 0));
         }
         let granted = self.granted();
         let wanted = self.module.engine().options().stack_bytes;
@@ -141,9 +144,29 @@ impl Tasklet {
                 self.status = *status;
                 Ran::Ended
             }
+            // The import is issued again, as one that waits is.
+            Stop::HostFailed(what) => {
+                self.return_unspent(remaining);
+                self.status = Status::Paused(PauseReason::Waiting);
+                return Err(Error::host_failed(what));
+            }
         };
         self.return_unspent(remaining);
-        Ok(ran)
+        self.unless_lost(ran)
+    }
+
+    /// The same, unless a deterministic guest has ended for what is only its host's.
+    fn unless_lost(&self, ran: Ran) -> Result<Ran, Error> {
+        match &self.status {
+            Status::Trapped(trap) if trap.kind.is_hosts() && self.is_deterministic() => {
+                Err(Error::lost(&trap.message))
+            }
+            _ => Ok(ran),
+        }
+    }
+
+    fn is_deterministic(&self) -> bool {
+        self.module.engine().options().deterministic
     }
 
     /// Ends a paused tasklet against its will.
@@ -221,6 +244,9 @@ impl Tasklet {
             // Within its limits there is room for whatever it does: it is the host that has none.
             let full = "no room is left for more frames";
             let deep = self.too_deep();
+            if deep.is_none() && self.is_deterministic() {
+                return Ok(Stop::HostFailed(Box::new(full.into())));
+            }
             let trap = deep.unwrap_or_else(|| self.end(TrapKind::OutOfMemory, full));
             return Ok(Stop::trap(trap));
         }
@@ -297,6 +323,7 @@ impl Tasklet {
                     Stop::Wait
                 }
                 Some(state::PauseReason::Import) => Stop::Import,
+                Some(state::PauseReason::HostFailed(what)) => Stop::HostFailed(Box::new(what)),
                 Some(state::PauseReason::Ask) => Stop::Ask,
             },
             Ok(other) => return Err(Error::internal(format!("`run` returned {other}"))),

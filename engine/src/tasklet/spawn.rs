@@ -119,7 +119,7 @@ pub(crate) fn instantiate(
     let metadata = module.shared_metadata();
     let state = State {
         // The module's own memories and tables have been checked already.
-        limiter: Limiter { limits, own: true },
+        limiter: Limiter { limits, own: true, refuses: !module.engine().options().deterministic },
         exports: None,
         functions: None,
         wasi,
@@ -138,7 +138,10 @@ pub(crate) fn instantiate(
         trace_imports,
         metadata,
     };
-    let refused = |error: wasmtime::Error| Error::Instantiate(error.into_boxed_dyn_error());
+    let refused = |error: wasmtime::Error| match host_lacks(&error) {
+        true => Error::host_failed(format!("no room for an instance: {error:#}")),
+        false => Error::Instantiate(error.into_boxed_dyn_error()),
+    };
     let mut store = Store::try_new(module.engine().wasmtime(), state).map_err(refused)?;
     store.limiter(|state| &mut state.limiter);
     let globals = host::make_globals(&mut store, module, globals)?;
@@ -149,6 +152,18 @@ pub(crate) fn instantiate(
     state.exports = Some(exports.clone());
     state.limiter.own = false;
     Ok((store, exports))
+}
+
+/// Whether it is the system that has refused something, and not the module that is wrong.
+fn host_lacks(error: &wasmtime::Error) -> bool {
+    let is_systems = |cause: &(dyn std::error::Error + 'static)| {
+        #[cfg(unix)]
+        if cause.is::<rustix::io::Errno>() {
+            return true;
+        }
+        cause.is::<std::io::Error>()
+    };
+    error.chain().any(is_systems)
 }
 
 fn check_limits(module: &Module, limits: &Limits) -> Result<(), Error> {

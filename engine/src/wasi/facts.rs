@@ -7,7 +7,7 @@ use crate::wasi::error::WasiError;
 use crate::wasi::fd::Place;
 use crate::wasi::state::{DirEntry, Stamp};
 use crate::wasi::stdin::Source;
-use crate::wasi::{Wasi, sys};
+use crate::wasi::{Errno, Function, Outcome, Wasi, sys};
 
 impl Wasi {
     /// That nothing the guest has is another in each run.
@@ -27,6 +27,34 @@ impl Wasi {
     /// Keeps the process's standard input from the guest, which waits if it asks for it.
     pub(crate) fn close_inherited_stdin(&mut self) {
         self.stdin.close_inherited();
+    }
+
+    /// What a call comes to that is refused. That a disk is full, or broken, or that the system has
+    /// no more of something, is told to a deterministic guest by no host.
+    pub(super) fn refusal(&mut self, function: Function, errno: Errno) -> Outcome {
+        let is_hosts = match errno {
+            Errno::Io | Errno::Nospc | Errno::Dquot | Errno::Fbig | Errno::Nfile => true,
+            Errno::Mfile => !self.fds.is_full(),
+            _ => false,
+        };
+        match self.failure.take() {
+            Some(why) => Outcome::HostFailed(why),
+            None if self.deterministic && is_hosts => {
+                Outcome::HostFailed(format!("{}: {}", function.name(), errno.message()))
+            }
+            None => Outcome::Return(errno),
+        }
+    }
+
+    /// Makes writes to outputs fail from so many charged steps on, as one did on a host whose
+    /// snapshot is to be verified.
+    pub(crate) fn fail_output_from(&mut self, steps: u64) {
+        self.fails_from = Some(steps);
+    }
+
+    /// Lets the write pass that has just been made to fail: it is issued again.
+    pub(crate) fn let_output_pass(&mut self) {
+        self.passes = true;
     }
 
     /// Times of a deterministic guest's files, numbers and counts of links are all the same.

@@ -167,6 +167,11 @@ impl Fds {
         Ok(fd)
     }
 
+    /// Whether there can be no more.
+    pub(super) fn is_full(&self) -> bool {
+        self.open.len() >= FDS_MAX as usize
+    }
+
     /// Opens a descriptor under `fd`, which a snapshot says was its number.
     pub(super) fn insert_at(&mut self, fd: u32, descriptor: Descriptor) {
         self.open.insert(fd, descriptor);

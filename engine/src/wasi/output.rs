@@ -82,15 +82,34 @@ impl Write for Capture {
 pub(super) struct Stream {
     output: Output,
     pub written: u64,
+    /// How much of a write that failed has gone out: it will be issued again.
+    begun: usize,
 }
 
 impl Stream {
     pub(super) fn new(output: Output, written: u64) -> Stream {
-        Stream { output, written }
+        Stream { output, written, begun: 0 }
     }
 
     pub(super) fn is_terminal(&self) -> bool {
         self.output.terminal
+    }
+
+    /// Writes all of `bytes`. If that fails, a second attempt with the same bytes goes on where
+    /// this one has come to: a deterministic guest's write is all or nothing.
+    pub(super) fn write_whole(&mut self, bytes: &[u8]) -> io::Result<u32> {
+        while let Some(rest) = bytes.get(self.begun..).filter(|rest| !rest.is_empty()) {
+            match self.output.sink.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.begun = self.begun.saturating_add(count).min(bytes.len()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.output.sink.flush()?;
+        self.begun = 0;
+        self.written = self.written.saturating_add(bytes.len() as u64);
+        u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidInput.into())
     }
 
     /// Writes all of `bytes`, or as much as the sink takes before it fails; an

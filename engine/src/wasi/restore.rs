@@ -213,6 +213,9 @@ impl Wasi {
             exit: state.exit,
             preopens,
             deterministic,
+            failure: None,
+            fails_from: None,
+            passes: false,
         })
     }
 }

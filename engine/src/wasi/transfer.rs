@@ -1,5 +1,8 @@
 //! Reading and writing through descriptors.
 
+use std::fs::File;
+use std::io;
+
 use crate::wasi::abi::{fdflags, rights};
 use crate::wasi::errno::Errno;
 use crate::wasi::fd::{Kind, OpenFile};
@@ -49,15 +52,16 @@ impl Wasi {
 
     pub(super) fn fd_write(&mut self, call: &mut Call<'_>) -> Answer {
         let buffer = call.buffer(1)?;
+        let whole = self.deterministic;
         let descriptor = self.fds.get_mut(call.u32(0))?;
         let required = descriptor.require(rights::FD_WRITE);
-        let stream = match &mut descriptor.kind {
-            Kind::Stdout => &mut self.stdout,
-            Kind::Stderr => &mut self.stderr,
+        let (stream, name) = match &mut descriptor.kind {
+            Kind::Stdout => (&mut self.stdout, "standard output"),
+            Kind::Stderr => (&mut self.stderr, "standard error"),
             Kind::File(file) => {
-                let flags = descriptor.flags;
-                let count = write_file(required, file, flags, call, buffer, file.offset)?;
-                file.offset = if flags & fdflags::APPEND != 0 {
+                let how = How { flags: descriptor.flags, whole };
+                let count = write_file(required, file, how, call, buffer, file.offset)?;
+                file.offset = if how.flags & fdflags::APPEND != 0 {
                     file.handle.metadata()?.len()
                 } else {
                     file.offset.saturating_add(u64::from(count))
@@ -68,7 +72,20 @@ impl Wasi {
             _ => return Err(Errno::Badf),
         };
         required?;
-        let count = stream.write(call.memory.slice(buffer.at, buffer.len)?)?;
+        let bytes = call.memory.slice(buffer.at, buffer.len)?;
+        let count = if whole {
+            let fails = self.fails_from.is_some_and(|from| from <= call.steps);
+            let written = match fails && !std::mem::take(&mut self.passes) {
+                true => Err(io::Error::other("it is to be seen whether it failed here")),
+                false => stream.write_whole(bytes),
+            };
+            written.map_err(|error| {
+                self.failure = Some(format!("cannot write to the program's {name}: {error}"));
+                Errno::Io
+            })?
+        } else {
+            stream.write(bytes)?
+        };
         call.memory.set_u32(call.u32(3), count)?;
         DONE
     }
@@ -77,9 +94,9 @@ impl Wasi {
         let buffer = call.buffer(1)?;
         let descriptor = self.fds.get_mut(call.u32(0))?;
         let required = descriptor.require(rights::FD_WRITE | rights::FD_SEEK);
-        let flags = descriptor.flags;
+        let how = How { flags: descriptor.flags, whole: self.deterministic };
         let count = match &mut descriptor.kind {
-            Kind::File(file) => write_file(required, file, flags, call, buffer, call.u64(3))?,
+            Kind::File(file) => write_file(required, file, how, call, buffer, call.u64(3))?,
             Kind::Stdout | Kind::Stderr => return Err(Errno::Spipe),
             _ => return Err(Errno::Badf),
         };
@@ -126,12 +143,21 @@ fn pread_file(
     Ok(count as u32)
 }
 
+/// How a file is written to.
+#[derive(Clone, Copy)]
+struct How {
+    /// The descriptor's flags.
+    flags: u32,
+    /// All or nothing: how much a host takes at once is no answer for a deterministic guest.
+    whole: bool,
+}
+
 /// Writes the buffer. As on Linux, a file set to append is appended to wherever the write asks to
 /// go.
 fn write_file(
     required: Result<(), Errno>,
     file: &OpenFile,
-    flags: u32,
+    how: How,
     call: &Call<'_>,
     buffer: Buffer,
     offset: u64,
@@ -141,19 +167,52 @@ fn write_file(
     }
     required?;
     let source = call.memory.slice(buffer.at, buffer.len)?;
-    let count = if flags & fdflags::APPEND != 0 {
-        sys::append(&file.handle, source)?
-    } else {
-        sys::write_at(&file.handle, source, offset)?
+    let append = how.flags & fdflags::APPEND != 0;
+    let count = match (append, how.whole) {
+        (true, true) => append_whole(&file.handle, source)?,
+        (true, false) => sys::append(&file.handle, source)?,
+        (false, true) => write_whole_at(&file.handle, source, offset)?,
+        (false, false) => sys::write_at(&file.handle, source, offset)?,
     };
     // NB: done here and not by the system's own flags, which cannot be changed
     // on an open file. Reads need nothing for RSYNC: writes have not lingered.
-    if flags & (fdflags::SYNC | fdflags::RSYNC) != 0 {
+    if how.flags & (fdflags::SYNC | fdflags::RSYNC) != 0 {
         file.handle.sync_all()?;
-    } else if flags & fdflags::DSYNC != 0 {
+    } else if how.flags & fdflags::DSYNC != 0 {
         file.handle.sync_data()?;
     }
     Ok(count as u32)
+}
+
+/// Writes all of it. What was written when that fails is written again by another attempt.
+fn write_whole_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+        match sys::write_at(file, rest, offset.saturating_add(done as u64))? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => done += count,
+        }
+    }
+    Ok(done)
+}
+
+/// Appends all of it, or takes back what was appended.
+fn append_whole(file: &File, bytes: &[u8]) -> io::Result<usize> {
+    let end = file.metadata()?.len();
+    let mut done = 0;
+    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+        let error = match sys::append(file, rest) {
+            Ok(0) => io::ErrorKind::WriteZero.into(),
+            Ok(count) => {
+                done += count;
+                continue;
+            }
+            Err(error) => error,
+        };
+        file.set_len(end)?;
+        return Err(error);
+    }
+    Ok(done)
 }
 
 #[cfg(test)]
