@@ -81,6 +81,7 @@ fn call(
             }
             Outcome::Exit(code) => return Err(wasmtime::Error::new(Exit(code))),
             Outcome::Trap(why) => wasmtime::bail!("{why}"),
+            Outcome::HostFailed(why) => wasmtime::bail!("{why}"),
             Outcome::Wait(wait) => wasi.block_on(&wait, &|| false),
         }
     }

@@ -43,7 +43,7 @@ impl Tasklet {
         digest: Digest,
         host: Host,
     ) -> Result<Tasklet, Error> {
-        Tasklet::load_with(module, Given::Lent(snapshot), digest, host, &[])
+        Tasklet::load_with(module, Given::Lent(snapshot), digest, host, Files::none())
     }
 
     /// The same of a snapshot that is not needed any more: its pages are given back as they are
@@ -57,7 +57,8 @@ impl Tasklet {
         digest: Digest,
         host: Host,
     ) -> Result<Tasklet, Error> {
-        Tasklet::load_with(module, Given::Own(Box::new(snapshot)), digest, host, &[])
+        let given = Given::Own(Box::new(snapshot));
+        Tasklet::load_with(module, given, digest, host, Files::none())
     }
 
     /// The same of a snapshot that was read from files. Large runs of pages are not copied but
@@ -79,7 +80,8 @@ impl Tasklet {
     ) -> Result<Tasklet, Error> {
         let mappings: Vec<&Mapping> = resolved.files.mappings().collect();
         let given = Given::Lent(&resolved.snapshot);
-        Tasklet::load_with(module, given, resolved.digest, host, &mappings)
+        let files = Files { mappings: &mappings, mappings_left: MAPPINGS_MAX };
+        Tasklet::load_with(module, given, resolved.digest, host, files)
     }
 
     fn load_with(
@@ -87,7 +89,7 @@ impl Tasklet {
         mut given: Given<'_, '_>,
         digest: Digest,
         host: Host,
-        mappings: &[&Mapping],
+        files: Files<'_>,
     ) -> Result<Tasklet, Error> {
         let snapshot = given.snapshot();
         if let Some(base) = snapshot.base {
@@ -109,7 +111,7 @@ impl Tasklet {
         let mut scope = RootScope::new(&mut store);
         let mut references = References::make(&mut scope, objects, &snapshot.exceptions)?;
         let place = module.engine().place();
-        let mapped = memories(&mut scope, &exports, given.take_memories(), mappings, place)?;
+        let mapped = memories(&mut scope, &exports, given.take_memories(), files, place)?;
         let snapshot = given.snapshot();
         scope.as_context_mut().data_mut().changes = Changes::of_loaded(digest, mapped);
         self::globals(&mut scope, module, &exports, snapshot, &mut references)?;
@@ -167,6 +169,19 @@ impl<'a> Given<'_, 'a> {
     }
 }
 
+/// Files from which pages can be mapped.
+struct Files<'m> {
+    mappings: &'m [&'m Mapping],
+    /// How many runs may be.
+    mappings_left: usize,
+}
+
+impl Files<'_> {
+    fn none() -> Files<'static> {
+        Files { mappings: &[], mappings_left: 0 }
+    }
+}
+
 /// Runs of fewer bytes are copied: a mapping has its price too, and a process can have only so many.
 const MAPPED_BYTES_MIN: usize = 256 << 10;
 /// The most runs that are mapped, the first ones; the others are copied. A process has 65,530
@@ -217,11 +232,10 @@ fn memories(
     store: &mut impl Context,
     exports: &Exports,
     states: Vec<MemoryState<'_>>,
-    mappings: &[&Mapping],
+    mut files: Files<'_>,
     place: &Place,
 ) -> Result<Vec<Pages>, Error> {
     let mut all_mapped = Vec::with_capacity(exports.memories.len());
-    let mut mappings_left = MAPPINGS_MAX;
     for (memory, state) in exports.memories.iter().zip(states) {
         let grown = state.pages.saturating_sub(memory.size(&*store));
         if grown > 0 {
@@ -240,11 +254,11 @@ fn memories(
             match run.data {
                 PageData::Zero => run_bytes.fill(0),
                 PageData::Bytes(data) => {
-                    let is_worth_it = data.len() >= MAPPED_BYTES_MIN && mappings_left > 0;
+                    let is_worth_it = data.len() >= MAPPED_BYTES_MIN && files.mappings_left > 0;
                     let lent = borrowed(&data).filter(|_| is_worth_it);
-                    let mut mapped = mappings.iter();
+                    let mut mapped = files.mappings.iter();
                     if lent.is_some_and(|data| mapped.any(|file| file.put(data, run_bytes))) {
-                        mappings_left -= 1;
+                        files.mappings_left -= 1;
                         place.note_altered(begin);
                         mapped_pages.push(run.first..run.first + run.count);
                     } else {
@@ -398,4 +412,55 @@ fn status(
                 .collect(),
         }),
     })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::snapshot::Limits as ReadLimits;
+    use crate::{Engine, EngineOptions, Entry, Outcome, SnapshotChain, SnapshotOptions};
+
+    /// So many mappings of that file are in this process.
+    fn mappings_of(path: &std::path::Path) -> usize {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().filter(|line| line.ends_with(path.to_str().unwrap())).count()
+    }
+
+    /// Sixteen runs of 320 KiB, and as large gaps.
+    const RUNS: &str = r#"(module (memory (export "memory") 160)
+        (func (export "_start") (local $run i32)
+          (loop $l
+            (memory.fill (i32.mul (local.get $run) (i32.const 655360)) (i32.const 7)
+              (i32.const 327680))
+            (local.set $run (i32.add (local.get $run) (i32.const 1)))
+            (br_if $l (i32.lt_u (local.get $run) (i32.const 16))))))"#;
+
+    #[test]
+    fn mappings_are_bounded() {
+        let cache = crate::CacheMode::Off;
+        let options = EngineOptions { cache, ..EngineOptions::default() };
+        let engine = Engine::new(&options).unwrap();
+        let module = Module::load(&engine, &wat::parse_str(RUNS).unwrap()).unwrap();
+        let mut tasklet = Tasklet::spawn(&module, Host::empty(), Entry::Command).unwrap();
+        assert_eq!(tasklet.run(u64::MAX).unwrap(), Outcome::Finished(vec![]));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs.cbor");
+        let mut file = fs::File::create(&path).unwrap();
+        tasklet.dump(&mut file, &SnapshotOptions::default()).unwrap();
+        let chain = SnapshotChain::open(&path, &[], &ReadLimits::DEFAULT).unwrap();
+        let resolved = chain.resolve(&ReadLimits::DEFAULT).unwrap();
+        let mappings: Vec<&Mapping> = resolved.files.mappings().collect();
+        let before = mappings_of(&path);
+        for (allowed, expected) in [(0, 0), (3, 3), (100, 16)] {
+            let files = Files { mappings: &mappings, mappings_left: allowed };
+            let given = Given::Lent(&resolved.snapshot);
+            let mut loaded =
+                Tasklet::load_with(&module, given, resolved.digest, Host::empty(), files).unwrap();
+            assert_eq!(mappings_of(&path) - before, expected);
+            let again = loaded.snapshot(&SnapshotOptions::default()).unwrap();
+            assert!(again.memories == resolved.snapshot.memories, "{allowed}");
+        }
+    }
 }

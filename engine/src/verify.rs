@@ -163,7 +163,7 @@ fn go_on(tasklet: &mut Tasklet, to: &Snapshot<'_>) -> Result<Option<Verdict>, Er
                 );
                 return Ok(Some(Verdict::Undecided { why }));
             }
-            Outcome::Waiting(wait) => {
+            Outcome::Waiting(Wait::System(wait)) => {
                 let wasi = tasklet.store.data().wasi.as_ref();
                 let left = wasi.and_then(|wasi| wasi.time_left(&wait)).unwrap_or_default();
                 waited = waited.saturating_add(left);

@@ -359,3 +359,57 @@ fn a_small_stream_is_no_large_snapshot() {
         }
     }
 }
+
+/// What `zstd` and its relatives make of it by other ways is read, too; what they do not is refused.
+#[test]
+fn streams_of_several_frames() {
+    let module = module(PROGRAM);
+    let mut tasklet = begun(&module);
+    call(&mut tasklet, "write", &[0, 300_000, 5]);
+    let mut plain_bytes = Vec::new();
+    let digest = tasklet.dump(&mut plain_bytes, &plain()).unwrap();
+    let frame = |bytes: &[u8]| {
+        let mut compressor = Compressor::new(Vec::new(), 3).unwrap();
+        std::io::Write::write_all(&mut compressor, bytes).unwrap();
+        compressor.finish().unwrap()
+    };
+    let skippable = |length: u32| {
+        let mut frame = 0x184d_2a57u32.to_le_bytes().to_vec();
+        frame.extend(length.to_le_bytes());
+        frame.extend(vec![0xd9; length as usize]);
+        frame
+    };
+    let read = |stream: &[u8]| {
+        let file = SnapshotFile::read(stream, &Limits::DEFAULT)?;
+        let (_, found) = file.snapshot(&Limits::DEFAULT)?;
+        Ok::<Digest, tasklet_engine::Error>(found)
+    };
+    let (one, two) = plain_bytes.split_at(plain_bytes.len() / 3);
+    let good = [
+        [skippable(0), frame(&plain_bytes)].concat(),
+        [skippable(70_000), skippable(3), frame(&plain_bytes), skippable(9)].concat(),
+        [frame(one), frame(two)].concat(),
+        [frame(&[]), frame(&one[..1]), skippable(5), frame(&one[1..]), frame(two)].concat(),
+    ];
+    for (which, stream) in good.iter().enumerate() {
+        assert_eq!(read(stream).unwrap(), digest, "{which}");
+        // Cut off anywhere in its frames it is no snapshot, and says so.
+        for cut in [1, 4, 9, 40, stream.len() / 2, stream.len() - 10] {
+            let error = read(&stream[..cut]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Snapshot, "{which}, {cut}: {error}");
+        }
+    }
+    let bad = [
+        skippable(100),
+        [frame(&plain_bytes), vec![0]].concat(),
+        [frame(&plain_bytes), frame(&[0])].concat(),
+        [frame(one), two.to_vec()].concat(),
+        [skippable(8), plain_bytes.clone()].concat(),
+        frame(&frame(&plain_bytes)),
+        // Longer than there is anything of it.
+        [&0x184d_2a50u32.to_le_bytes()[..], &[0xff; 4]].concat(),
+    ];
+    for (which, stream) in bad.iter().enumerate() {
+        assert_eq!(read(stream).unwrap_err().kind(), ErrorKind::Snapshot, "{which}");
+    }
+}

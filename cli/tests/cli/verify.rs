@@ -145,3 +145,16 @@ fn without_the_profile_the_clock_may_be_why() {
     let run = bench.run(words("verify a.cbor y.cbor")).exits(1);
     assert!(run.text().contains("--deterministic"), "{}", run.text());
 }
+
+/// What the second snapshot says of its steps is a stranger's word.
+#[test]
+fn no_longer_than_allowed() {
+    let bench = Bench::new();
+    bench.run(words("run @counter --deterministic --steps 1k -o a.cbor")).exits(75);
+    bench.run(words("resume a.cbor --steps 20k -o b.cbor")).exits(75);
+    bench.run(words("verify a.cbor b.cbor --max-steps 20k")).exits(0);
+    let run = bench.run(words("verify a.cbor b.cbor --max-steps 19999")).exits(77);
+    assert!(run.text().contains("20000 steps would have to be executed"), "{}", run.text());
+    let run = bench.run(words("verify a.cbor b.cbor --max-steps 5 --format json")).exits(77);
+    assert_eq!(run.json()["verdict"], "undecided");
+}

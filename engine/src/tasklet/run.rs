@@ -23,8 +23,8 @@ enum Stop {
     /// An import has asked for a pause behind it.
     Requested,
     Ask,
-    /// The host could not do what an import is for.
-    HostFailed(Box<String>),
+    /// The host could not do what it should.
+    HostFailed(Box<Error>),
     Ended(Box<Status>),
 }
 
@@ -145,10 +145,10 @@ impl Tasklet {
                 Ran::Ended
             }
             // The import is issued again, as one that waits is.
-            Stop::HostFailed(what) => {
+            Stop::HostFailed(error) => {
                 self.return_unspent(remaining);
                 self.status = Status::Paused(PauseReason::Waiting);
-                return Err(Error::host_failed(what));
+                return Err(*error);
             }
         };
         self.return_unspent(remaining);
@@ -245,7 +245,7 @@ impl Tasklet {
             let full = "no room is left for more frames";
             let deep = self.too_deep();
             if deep.is_none() && self.is_deterministic() {
-                return Ok(Stop::HostFailed(Box::new(full.into())));
+                return Ok(Stop::HostFailed(Box::new(Error::host_failed(full))));
             }
             let trap = deep.unwrap_or_else(|| self.end(TrapKind::OutOfMemory, full));
             return Ok(Stop::trap(trap));
@@ -323,7 +323,9 @@ impl Tasklet {
                     Stop::Wait
                 }
                 Some(state::PauseReason::Import) => Stop::Import,
-                Some(state::PauseReason::HostFailed(what)) => Stop::HostFailed(Box::new(what)),
+                Some(state::PauseReason::HostFailed(what)) => {
+                    Stop::HostFailed(Box::new(Error::host_failed(what)))
+                }
                 Some(state::PauseReason::Ask) => Stop::Ask,
             },
             Ok(other) => return Err(Error::internal(format!("`run` returned {other}"))),
