@@ -5,21 +5,26 @@ export LC_ALL=C
 
 usage() {
     cat <<'HELP'
-build.sh [--check] [--only c|rust|wat|lua]...
+build.sh [--check] [--only KIND]...
 
 Without options: build every example and put it beside this script.
   --check      build into a temporary folder and compare with the files here;
                exit 1 if one differs
-  --only KIND  only the programs written in KIND (repeatable)
+  --only KIND  only the programs of that kind (repeatable): c, rust, wat, lua,
+               and tasklets-c, tasklets-rust: those of tasklets/
 
 Tools, pinned and kept in ${XDG_CACHE_HOME:-$HOME/.cache}/tasklet-guests:
-  c, lua  ziglang 0.17.1 from PyPI: compiler, linker, libc. 440 MB of disk; a
+  c, tasklets-c, lua
+          ziglang 0.17.1 from PyPI: compiler, linker, libc. 440 MB of disk; a
           minute for its libc the first time, then 2 s
   lua     the crate lua-src 551.1.0 (Lua's own C sources). 1 MB; 4 s
   wat     wasmtime 48.0.0 from PyPI (its wat2wasm). 55 MB; 1 s
   rust    rustc 1.95.0 with the target wasm32-wasip1: rustup target add, 110 MB;
           failing that, std from Debian's sources, 0.6 GB and 50 s. Then 3 s
-Needs python3 with venv; for rust and lua also cargo.
+  tasklets-rust
+          the same with the target wasm32-unknown-unknown, std always from
+          Debian's sources. Then 50 s
+Needs python3 with venv; for rust, tasklets-rust and lua also cargo.
 HELP
 }
 
@@ -32,7 +37,7 @@ while [ $# -gt 0 ]; do
         --check) check=yes ;;
         --only)
             case ${2-} in
-                c | rust | wat | lua) kinds="$kinds $2" ;;
+                c | rust | wat | lua | tasklets-c | tasklets-rust) kinds="$kinds $2" ;;
                 *) usage >&2; exit 2 ;;
             esac
             shift ;;
@@ -41,13 +46,13 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ -n "$kinds" ] || kinds="c wat rust lua"
+[ -n "$kinds" ] || kinds="c wat rust lua tasklets-c tasklets-rust"
 
 # Everything is first built here, so that a failure leaves no half-written file.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 out=$work/out
-mkdir -p "$out/lua"
+mkdir -p "$out/lua" "$out/tasklets"
 
 build_c() {
     need_zig
@@ -79,6 +84,32 @@ build_rust() {
     done
 }
 
+build_tasklets-c() {
+    need_zig
+    local source name
+    for source in "$here"/tasklets/c/*.c; do
+        name=$(basename "$source" .c)
+        # The header is for C++ of any age, too.
+        TARGET=wasm32-freestanding zig_compile c++ -x c++ -std=c++98 -pedantic -Werror \
+            -c -I "$here/../guest/include" "$source" -o "$work/$name.o"
+        zig_guest -pedantic "$source" -o "$work/$name.wasm"
+        python3 "$here/strip.py" "$work/$name.wasm" "$out/tasklets/$name.wasm"
+    done
+}
+
+# One package at a time, so that none gets the features that another asks for.
+build_tasklets-rust() {
+    need_rust_from_debian wasm32-unknown-unknown
+    local sep=$'\x1f' manifest name built=$work/tasklets/wasm32-unknown-unknown/release
+    rust_flags="$rust_flags$sep-Clink-arg=-zstack-size=65536"
+    rust_flags="$rust_flags$sep--remap-path-prefix=$(dirname "$here")/guest=/tasklet-guest"
+    for manifest in "$here"/tasklets/rust/*/Cargo.toml; do
+        name=$(basename "$(dirname "$manifest")")
+        rust_build "$here/tasklets/rust" "$work/tasklets" --package "$name"
+        python3 "$here/strip.py" "$built/${name//-/_}.wasm" "$out/tasklets/$name.wasm"
+    done
+}
+
 build_lua() { "$here/lua/build.sh" "$out/lua/lua.wasm"; }
 
 status=0
@@ -88,7 +119,7 @@ for kind in $kinds; do
     echo "$kind: built in $((SECONDS - begin)) s"
 done
 
-for file in "$out"/*.wasm "$out"/lua/*.wasm; do
+for file in "$out"/*.wasm "$out"/lua/*.wasm "$out"/tasklets/*.wasm; do
     [ -e "$file" ] || continue
     name=${file#"$out"/}
     if [ $check = no ]; then

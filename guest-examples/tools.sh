@@ -44,12 +44,19 @@ zig_cc() { zig_compile cc -std=gnu11 "$@"; }
 # zig_cxx ARGUMENT...: the same for C++.
 zig_cxx() { zig_compile c++ -std=gnu++20 "$@"; }
 
+# zig_guest ARGUMENT...: C to WebAssembly without WASI or a libc, for tasklets of
+# a scheduler, which import what guest/include/tasklet.h declares.
+zig_guest() {
+    TARGET=wasm32-freestanding STACK=16384 zig_compile cc -std=c99 -Werror -ffreestanding \
+        -nostdlib -Wl,--no-entry -I "$tools_dir/../guest/include" "$@"
+}
+
 zig_compile() {
     local language=$1
     shift
     ZIG_GLOBAL_CACHE_DIR=$cache/zig-cache ZIG_LOCAL_CACHE_DIR=$cache/zig-cache \
         "$cache/zig-$ZIG/bin/python" -m ziglang "$language" \
-        -target wasm32-wasi -mcpu=$WASM_CPU -O2 -Wall -Wextra -Wl,-z,stack-size=${STACK:-65536} \
+        -target ${TARGET:-wasm32-wasi} -mcpu=$WASM_CPU -O2 -Wall -Wextra -Wl,-z,stack-size=${STACK:-65536} \
         "-ffile-prefix-map=$tools_dir=." "$@"
 }
 
@@ -81,6 +88,7 @@ PY
 }
 
 need_rust() {
+    rust_target=wasm32-wasip1
     if ! rustc --version | grep -q "^rustc $RUST "; then
         say "this is $(rustc --version), not $RUST: the Rust examples will differ from those checked in"
     fi
@@ -89,20 +97,28 @@ need_rust() {
     say "rustup target add wasm32-wasip1 (about 20 MB to fetch, 110 MB of disk)"
     rustup target add wasm32-wasip1 >&2 && return
     say "no such target to be had; std from Debian's sources instead"
-    local sysroot
-    sysroot=$cache/rust-std-$(rustc --version | cut -d' ' -f2)
-    "$tools_dir/rust/std-from-debian.sh" "$sysroot"
-    rust_flags="--sysroot=$sysroot"
+    need_rust_from_debian wasm32-wasip1
     say "programs built with it work, but differ byte by byte from those checked in"
 }
 
-# rust_build FOLDER TARGET_DIR. Panics name files by path, hence the remapping;
+# need_rust_from_debian TARGET: with a std that is built here.
+need_rust_from_debian() {
+    local sysroot
+    sysroot=$cache/rust-std-$(rustc --version | cut -d' ' -f2)
+    "$tools_dir/rust/std-from-debian.sh" "$sysroot" "$1"
+    rust_target=$1 rust_flags="--sysroot=$sysroot"
+}
+
+# rust_build FOLDER TARGET_DIR [FLAG...]. Panics name files by path, hence the
+# remapping; rust_flags are more flags, with \x1f between them.
 # CARGO_ENCODED_RUSTFLAGS takes precedence over any setting of the user's.
 rust_build() {
     local home=${CARGO_HOME:-$HOME/.cargo} sep=$'\x1f'
-    local flags="--remap-path-prefix=$1=.$sep--remap-path-prefix=$home=/cargo"
+    local folder=$1 target_dir=$2
+    shift 2
+    local flags="--remap-path-prefix=$folder=.$sep--remap-path-prefix=$home=/cargo"
     flags="$flags$sep--remap-path-prefix=$(rustc --print sysroot)=/rust"
     [ -z "$rust_flags" ] || flags="$flags$sep$rust_flags"
-    (cd "$1" && CARGO_ENCODED_RUSTFLAGS=$flags \
-        cargo build --quiet --release --locked --target wasm32-wasip1 --target-dir "$2")
+    (cd "$folder" && CARGO_ENCODED_RUSTFLAGS=$flags \
+        cargo build --quiet --release --locked --target "$rust_target" --target-dir "$target_dir" "$@")
 }

@@ -1,0 +1,25 @@
+//! A walk of a tree that has a tasklet for every branch: all ways to put n queens on a board.
+//!
+//! `cargo run --release -p tasklet-engine --example tree -- 6`
+
+mod outside;
+
+use outside::Outcome;
+use tasklet_engine::{Engine, EngineOptions, Scheduler};
+
+/// What the guests call their channels.
+pub const CHANNELS: [&str; 1] = ["told"];
+
+/// The tree of a board of that size.
+pub fn tree(engine: &Engine, size: &str) -> Outcome<Scheduler> {
+    let module = outside::module(engine, "tree")?;
+    outside::begin(engine, &module, "tree", size, &CHANNELS)
+}
+
+fn main() -> Outcome<()> {
+    let engine = Engine::new(&EngineOptions::default())?;
+    let mut sched = tree(&engine, &outside::argument(1, "6"))?;
+    let result = outside::run(&mut sched, |line| println!("{line}"))?;
+    println!("{result:?}");
+    Ok(())
+}

@@ -1,0 +1,337 @@
+//! The guests of `guest-examples/tasklets`, by the programs of `examples`: what they say is what is
+//! known to be right, and the same when at every stop the whole scheduler is given up, and everybody
+//! in it goes on from a snapshot, in a new one.
+#![allow(clippy::duplicate_mod, reason = "the examples share a module")]
+
+#[path = "../examples/chat.rs"]
+#[expect(dead_code, reason = "its `main` is a program of its own")]
+mod chat;
+mod common;
+#[path = "../examples/game.rs"]
+#[expect(dead_code, reason = "its `main` is a program of its own")]
+mod game;
+#[path = "../examples/outside/mod.rs"]
+mod outside;
+#[path = "../examples/philosophers.rs"]
+#[expect(dead_code, reason = "its `main` is a program of its own")]
+mod philosophers;
+#[path = "../examples/ping-pong.rs"]
+#[expect(dead_code, reason = "its `main` is a program of its own")]
+mod ping_pong;
+#[path = "../examples/pipeline.rs"]
+#[expect(dead_code, reason = "its `main` is a program of its own")]
+mod pipeline;
+#[path = "../examples/tree.rs"]
+#[expect(dead_code, reason = "its `main` is a program of its own")]
+mod tree;
+
+use std::collections::HashMap;
+
+use common::engine;
+use tasklet_engine::{
+    Budget, ChannelOptions, Engine, LoadOptions, Message, RunResult, Scheduler, SnapshotOptions,
+    TaskletId,
+};
+
+/// What was said, how it ended, and how often it was stopped.
+type Told = (Vec<String>, RunResult, usize);
+
+/// Without a stop.
+fn straight(mut sched: Scheduler) -> Told {
+    let mut lines = Vec::new();
+    let result = outside::run(&mut sched, |line| lines.push(line.to_string())).unwrap();
+    (lines, anonymous(result), 0)
+}
+
+/// Numbers are other ones after a move.
+fn anonymous(result: RunResult) -> RunResult {
+    match result {
+        RunResult::Deadlock(ids) => RunResult::Deadlock(vec![TaskletId::default(); ids.len()]),
+        other => other,
+    }
+}
+
+/// In slices of that many steps; at each stop all move into a new scheduler.
+fn sliced(engine: &Engine, mut sched: Scheduler, channels: &[&str], budget: u64) -> Told {
+    let (mut lines, mut stops) = (Vec::new(), 0);
+    loop {
+        let result = sched.run(Budget::steps(budget)).unwrap();
+        let out = sched.find_channel("out").unwrap();
+        while let Some(message) = sched.try_receive(out).unwrap() {
+            lines.push(String::from_utf8(message.into()).unwrap());
+        }
+        let victim = match result {
+            RunResult::Interrupted(id) => Some(id),
+            RunResult::Blocked(_) => None,
+            other => return (lines, anonymous(other), stops),
+        };
+        stops += 1;
+        sched = moved(engine, sched, channels, victim);
+    }
+}
+
+/// Everybody goes on from a snapshot, in a new scheduler: in the lines in which they were, and the one
+/// that was interrupted first.
+fn moved(
+    engine: &Engine,
+    mut old: Scheduler,
+    channels: &[&str],
+    victim: Option<TaskletId>,
+) -> Scheduler {
+    let mut new = Scheduler::new(engine);
+    let mut order = Vec::new();
+    for name in channels.iter().chain(&["out"]) {
+        let mut options = ChannelOptions::default();
+        options.external = *name == "out";
+        let (channel, before) =
+            (new.channel(name, options).unwrap(), old.find_channel(name).unwrap());
+        let waiting = old.waiting_on(before).unwrap();
+        // Nobody waits on one that is closed.
+        if waiting.is_empty() && old.try_receive(before).is_err() {
+            new.close(channel).unwrap();
+        }
+        order.extend(waiting);
+    }
+    let blocked = order.len();
+    order.extend(victim);
+    order.extend(old.ready());
+    assert_eq!(order.len(), old.tasklets().len());
+    let module = old.tasklet(old.tasklets()[0]).unwrap().module().clone();
+    let mut loaded = Vec::new();
+    for id in order {
+        let bytes = old.dump_with(id, &without_module()).unwrap();
+        old.kill(id).unwrap();
+        loaded.push(new.load_with(&bytes, LoadOptions::default().module(&module)).unwrap());
+    }
+    for (at, id) in loaded.into_iter().enumerate() {
+        new.insert(id).unwrap();
+        assert_eq!(new.flags(id).blocked, at < blocked);
+    }
+    new
+}
+
+fn without_module() -> SnapshotOptions {
+    let mut options = SnapshotOptions::default();
+    options.embed_module = false;
+    options
+}
+
+/// Compares the ways to run it.
+fn check(
+    begin: impl Fn(&Engine) -> Scheduler,
+    channels: &[&str],
+    budgets: &[u64],
+    expected: (&[String], &RunResult),
+) {
+    let engine = engine();
+    let (lines, result, _) = straight(begin(&engine));
+    assert_eq!((&lines[..], &result), expected);
+    for budget in budgets {
+        let (lines, result, stops) = sliced(&engine, begin(&engine), channels, *budget);
+        assert!(stops > lines.len());
+        assert_eq!((&lines[..], &result), expected, "in slices of {budget}");
+    }
+}
+
+fn lines(lines: impl IntoIterator<Item = impl ToString>) -> Vec<String> {
+    lines.into_iter().map(|line| line.to_string()).collect()
+}
+
+#[test]
+fn ping_pong() {
+    let expected = lines((1..=3).flat_map(|n| [format!("ping {n}"), format!("pong {n}")]));
+    let begin = |engine: &Engine| ping_pong::table(engine, "3").unwrap();
+    check(begin, &["there", "back"], &[1, 2, 7, 50], (&expected, &RunResult::Finished));
+}
+
+#[test]
+fn a_pipeline_of_generators() {
+    let is_prime = |n: &u32| (2..*n).all(|d| !n.is_multiple_of(d));
+    let channels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
+    for (limit, budgets) in [(8, &[1][..]), (14, &[97]), (30, &[1_000])] {
+        let primes = lines((2..=limit).filter(is_prime));
+        let begin = |engine: &Engine| pipeline::sieve(engine, &limit.to_string(), 11).unwrap();
+        check(begin, &channels, budgets, (&primes, &RunResult::Finished));
+    }
+    // A channel short, the stage that would be the last but one ends with a trap.
+    let mut sched = pipeline::sieve(&engine(), "30", 9).unwrap();
+    let mut primes = Vec::new();
+    let result = outside::run(&mut sched, |line| primes.push(line.to_string())).unwrap();
+    assert!(matches!(result, RunResult::Trapped(..)), "{result:?}");
+    assert_eq!(primes, lines([2, 3, 5, 7, 11, 13, 17, 19, 23]));
+}
+
+#[test]
+fn the_dining_philosophers() {
+    let begin = |engine: &Engine| philosophers::dinner(engine, "2").unwrap();
+    let (said, ..) = straight(begin(&engine()));
+    let meal = |who, meal| format!("philosopher {who} eats meal {meal}");
+    let mut all = said.clone();
+    all.sort();
+    assert_eq!(all, lines((0..5).flat_map(|who| [meal(who, 1), meal(who, 2)])));
+    for who in 0..5 {
+        let at = |n| said.iter().position(|line| *line == meal(who, n));
+        assert!(at(1) < at(2));
+    }
+    let finished = RunResult::Finished;
+    check(begin, &philosophers::CHANNELS, &[1, 5, 60], (&said, &finished));
+    // All have a fork and want another: nobody has eaten, and the forks wait to be brought back.
+    let begin = |engine: &Engine| philosophers::dinner(engine, "1 greedily").unwrap();
+    let stuck = RunResult::Deadlock(vec![TaskletId::default(); 11]);
+    check(begin, &philosophers::CHANNELS, &[1, 60], (&[], &stuck));
+}
+
+/// What the room says, computed without a room.
+fn chat_log(members: u32, rounds: u32) -> Vec<String> {
+    let mix = |hash: u32, word: u32| (hash ^ word).wrapping_mul(16_777_619);
+    let mut digest = 2_166_136_261;
+    let round = |round: u32| {
+        let answers = (0..members).map(|member| mix(mix(digest, round), member));
+        digest = answers.fold(0, u32::wrapping_add);
+        format!("round {round}: {members} have spoken, digest {digest}")
+    };
+    (1..=rounds).map(round).collect()
+}
+
+#[test]
+fn a_small_chat() {
+    let begin = |engine: &Engine| chat::room(engine, "6", "3").unwrap();
+    check(begin, &chat::CHANNELS, &[1, 40], (&chat_log(6, 3), &RunResult::Finished));
+}
+
+/// In the middle of the conversation all ten thousand move into another scheduler.
+#[test]
+fn a_chat_of_ten_thousand() {
+    let engine = engine();
+    let mut sched = chat::room(&engine, "10000", "3").unwrap();
+    let expected = chat_log(10_000, 3);
+    let out = sched.find_channel("out").unwrap();
+    let RunResult::Blocked(_) = sched.run(Budget::unlimited()).unwrap() else {
+        panic!("it says something after the first round");
+    };
+    assert_eq!(sched.tasklets().len(), 10_001);
+    let first = sched.try_receive(out).unwrap();
+    assert_eq!(first, Some(Message::Data(expected[0].clone().into_bytes())));
+    // Some have been told the news of the second round, some not.
+    let RunResult::Interrupted(room) = sched.run(Budget::total(300_000)).unwrap() else {
+        panic!("the second round takes longer than that");
+    };
+    let speak = sched.find_channel("speak").unwrap();
+    let spoken = sched.balance(speak).unwrap();
+    assert!(spoken > 100 && spoken < 9_900, "{spoken} have spoken");
+    let sched = moved(&engine, sched, &chat::CHANNELS, Some(room));
+    assert_eq!(sched.tasklets().len(), 10_001);
+    let (said, result, _) = straight(sched);
+    assert_eq!((&said[..], result), (&expected[1..], RunResult::Finished));
+}
+
+/// Boards as the guest walks them: how many solutions, and how many branches.
+fn queens(size: u32, columns: &mut Vec<u32>) -> (u32, u32) {
+    if columns.len() as u32 == size {
+        return (1, 1);
+    }
+    let (mut solutions, mut branches) = (0, 1);
+    for column in 0..size {
+        let row = columns.len() as u32;
+        let safe = |(at, other): (u32, &u32)| {
+            *other != column && other.abs_diff(column) != row.abs_diff(at)
+        };
+        if (0..).zip(columns.iter()).all(safe) {
+            columns.push(column);
+            let below = queens(size, columns);
+            (solutions, branches) = (solutions + below.0, branches + below.1);
+            columns.pop();
+        }
+    }
+    (solutions, branches)
+}
+
+#[test]
+fn a_walk_of_a_tree() {
+    // OEIS A000170.
+    for (size, known) in [(1, 1), (2, 0), (3, 0), (4, 2), (5, 10), (6, 4)] {
+        let (solutions, branches) = queens(size, &mut Vec::new());
+        assert_eq!(solutions, known);
+        let begin = |engine: &Engine| tree::tree(engine, &size.to_string()).unwrap();
+        let (said, result, _) = straight(begin(&engine()));
+        assert_eq!(result, RunResult::Finished);
+        let (last, boards) = said.split_last().unwrap();
+        assert_eq!(*last, format!("{solutions} solutions, found by {branches} tasklets"));
+        let mut different = boards.to_vec();
+        different.sort();
+        different.dedup();
+        assert_eq!(different.len() as u32, solutions);
+        for board in boards {
+            let columns: Vec<u32> = board.chars().filter_map(|c| c.to_digit(10)).collect();
+            let safe = |row: usize| {
+                (0..row).all(|r| {
+                    columns[r] != columns[row]
+                        && columns[r].abs_diff(columns[row]) as usize != row - r
+                })
+            };
+            assert!(columns.len() as u32 == size && (0..columns.len()).all(safe), "{board}");
+        }
+        let budgets: &[u64] = if size < 5 { &[1, 10, 100] } else { &[500] };
+        check(begin, &tree::CHANNELS, budgets, (&said, &RunResult::Finished));
+    }
+}
+
+/// A glider has moved by one cell after four rounds, so that on 16 times 16 cells it is where it was
+/// after 64. The world is written down and reloaded before each of them, and in their middle.
+#[test]
+fn a_game_whose_world_is_dumped_and_reloaded() {
+    let engine = engine();
+    let glider = |x| game::Command::Glider { x, y: 0 };
+    let play = |budget: Option<u64>| {
+        let (mut sched, mut id) = game::game(&engine).unwrap();
+        assert!(game::give(&mut sched, &glider(0)).unwrap());
+        let mut frames = Vec::new();
+        for _ in 0..68 {
+            let mut reload = |sched: &mut Scheduler, of: TaskletId| {
+                let bytes = sched.dump_with(of, &without_module()).unwrap();
+                let module = sched.tasklet(of).unwrap().module().clone();
+                *sched = game::console(&engine).unwrap();
+                id = sched.load_with(&bytes, LoadOptions::default().module(&module)).unwrap();
+                sched.insert(id).unwrap();
+            };
+            if let Some(budget) = budget {
+                while let RunResult::Interrupted(of) = sched.run(Budget::steps(budget)).unwrap() {
+                    reload(&mut sched, of);
+                }
+                let all = sched.tasklets();
+                reload(&mut sched, all[0]);
+            }
+            frames.push(game::frame(&mut sched).unwrap().unwrap());
+        }
+        frames
+    };
+    let frames = play(None);
+    assert_eq!(frames, play(Some(20_000)));
+    for (at, frame) in frames.iter().enumerate() {
+        assert_eq!((frame.round as usize, frame.alive), (at + 1, 5));
+    }
+    for at in 0..64 {
+        let mut rows: Vec<String> = frames[at].rows.clone();
+        rows.rotate_right(1);
+        for row in &mut rows {
+            let last = row.pop().unwrap();
+            row.insert(0, last);
+        }
+        assert_eq!(rows, frames[at + 4].rows, "four rounds after {}", at + 1);
+    }
+    assert_eq!(frames[0].rows, frames[64].rows);
+    assert_eq!(frames[0].rows[1][..4], *"#.#.");
+    // A player can do something at any time, also when what plays has been loaded twice.
+    let (mut sched, id) = game::game(&engine).unwrap();
+    game::give(&mut sched, &glider(0)).unwrap();
+    game::frame(&mut sched).unwrap();
+    let bytes = sched.dump(id).unwrap();
+    let mut ends = HashMap::new();
+    for name in ["one", "other"] {
+        let mut sched = game::console(&engine).unwrap();
+        let id = sched.load(&bytes).unwrap();
+        sched.insert(id).unwrap();
+        ends.insert(name, game::frame(&mut sched).unwrap().unwrap());
+    }
+    assert_eq!(ends["one"], ends["other"]);
+}
