@@ -10,10 +10,10 @@ use outside::Outcome;
 use tasklet_engine::{Engine, EngineOptions, Scheduler};
 
 /// What the guests call their channels.
-pub const CHANNELS: [&str; 2] = ["hear", "speak"];
+pub(crate) const CHANNELS: [&str; 2] = ["hear", "speak"];
 
 /// The guest spawns the members itself.
-pub fn room(engine: &Engine, members: &str, rounds: &str) -> Outcome<Scheduler> {
+pub(crate) fn room(engine: &Engine, members: &str, rounds: &str) -> Outcome<Scheduler> {
     let module = outside::module(engine, "chat")?;
     outside::begin(engine, &module, "room", &format!("{members} {rounds}"), &CHANNELS)
 }

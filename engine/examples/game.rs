@@ -8,14 +8,13 @@ mod outside;
 use outside::Outcome;
 use serde::{Deserialize, Serialize};
 use tasklet_engine::{
-    Budget, ChannelOptions, Engine, EngineOptions, Handed, Message, RunResult, Scheduler, Spawn,
-    TaskletId,
+    Budget, ChannelOptions, Engine, EngineOptions, Handed, Message, Scheduler, Spawn, TaskletId,
 };
 
 /// What a player can do, as the guest knows it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Command {
+pub(crate) enum Command {
     /// Sets a glider, which flies to the lower right.
     Glider {
         /// The column of its left edge.
@@ -23,13 +22,15 @@ pub enum Command {
         /// The row of its upper edge.
         y: u8,
     },
+    /// Lets the world move on.
+    Step,
     /// Ends the game.
     Stop,
 }
 
 /// What a player sees.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// Rounds played.
     pub round: u32,
     /// How many cells are alive.
@@ -39,18 +40,17 @@ pub struct Frame {
 }
 
 /// A scheduler with the channels of the game.
-pub fn console(engine: &Engine) -> Outcome<Scheduler> {
+pub(crate) fn console(engine: &Engine) -> Outcome<Scheduler> {
     let mut sched = Scheduler::new(engine);
-    let mut external = ChannelOptions::default();
-    external.external = true;
+    let external = ChannelOptions { external: true, ..ChannelOptions::default() };
     for name in ["commands", "frames"] {
         sched.channel(name, external)?;
     }
     Ok(sched)
 }
 
-/// A new game; it waits for the first command.
-pub fn game(engine: &Engine) -> Outcome<(Scheduler, TaskletId)> {
+/// A new game; it waits for a command.
+pub(crate) fn game(engine: &Engine) -> Outcome<(Scheduler, TaskletId)> {
     let module = outside::module(engine, "game")?;
     let mut sched = console(engine)?;
     let mut spawn = Spawn::export("game");
@@ -58,47 +58,55 @@ pub fn game(engine: &Engine) -> Outcome<(Scheduler, TaskletId)> {
         spawn = spawn.channel(name, sched.find_channel(name).ok_or("it was made above")?);
     }
     let id = sched.spawn(&module, spawn)?;
-    sched.run(Budget::unlimited())?;
     Ok((sched, id))
 }
 
-/// Gives the game a command, if it waits for one.
-pub fn give(sched: &mut Scheduler, command: &Command) -> Outcome<bool> {
+/// Gives the game a command once it waits for one.
+pub(crate) fn give(sched: &mut Scheduler, command: &Command) -> Outcome<()> {
+    sched.run(Budget::unlimited())?;
     let commands = sched.find_channel("commands").ok_or("the console has it")?;
     let mut bytes = Vec::new();
     ciborium::into_writer(command, &mut bytes)?;
-    Ok(matches!(sched.try_send(commands, Message::Data(bytes))?, Handed::To(_)))
+    match sched.try_send(commands, Message::Data(bytes))? {
+        Handed::To(_) => Ok(()),
+        Handed::Nobody(_) => Err("the game does not wait for a command".into()),
+    }
 }
 
-/// Plays a round.
-pub fn frame(sched: &mut Scheduler) -> Outcome<Option<Frame>> {
+/// What the game shows.
+pub(crate) fn frame(sched: &mut Scheduler) -> Outcome<Frame> {
+    sched.run(Budget::unlimited())?;
     let frames = sched.find_channel("frames").ok_or("the console has it")?;
-    let result = sched.run(Budget::unlimited())?;
-    match (sched.try_receive(frames)?, result) {
-        (Some(Message::Data(bytes)), _) => Ok(Some(ciborium::from_reader(&bytes[..])?)),
-        (None, RunResult::Finished) => Ok(None),
-        (message, result) => Err(format!("{result:?} with {message:?}").into()),
+    match sched.try_receive(frames)? {
+        Some(Message::Data(bytes)) => Ok(ciborium::from_reader(&bytes[..])?),
+        other => Err(format!("no frame but {other:?}").into()),
     }
+}
+
+/// Plays some rounds.
+fn play(sched: &mut Scheduler, rounds: u32) -> Outcome<()> {
+    for _ in 0..rounds {
+        give(sched, &Command::Step)?;
+        let Frame { round, alive, rows } = frame(sched)?;
+        println!("round {round}: {alive} alive\n{}\n", rows.join("\n"));
+    }
+    Ok(())
 }
 
 fn main() -> Outcome<()> {
     let engine = Engine::new(&EngineOptions::default())?;
     let (mut sched, id) = game(&engine)?;
     give(&mut sched, &Command::Glider { x: 1, y: 1 })?;
-    for _ in 0..10 {
-        frame(&mut sched)?;
-    }
+    play(&mut sched, 3)?;
     let saved = sched.dump(id)?;
     drop(sched);
-    println!("saved after 10 rounds, in {} bytes", saved.len());
+    println!("saved in {} bytes, destroyed, and loaded\n", saved.len());
 
     let mut sched = console(&engine)?;
     let id = sched.load(&saved)?;
     sched.insert(id)?;
-    for _ in 0..6 {
-        if let Some(Frame { round, alive, rows }) = frame(&mut sched)? {
-            println!("round {round}: {alive} alive\n{}\n", rows.join("\n"));
-        }
-    }
+    play(&mut sched, 3)?;
+    give(&mut sched, &Command::Stop)?;
+    println!("{:?}", sched.run(Budget::unlimited())?);
     Ok(())
 }

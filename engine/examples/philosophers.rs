@@ -9,10 +9,10 @@ use outside::Outcome;
 use tasklet_engine::{Engine, EngineOptions, RunResult, Scheduler};
 
 /// What the guests call their channels.
-pub const CHANNELS: [&str; 6] = ["fork0", "fork1", "fork2", "fork3", "fork4", "done"];
+pub(crate) const CHANNELS: [&str; 6] = ["fork0", "fork1", "fork2", "fork3", "fork4", "done"];
 
 /// How often each eats, and " greedily" if they are.
-pub fn dinner(engine: &Engine, how: &str) -> Outcome<Scheduler> {
+pub(crate) fn dinner(engine: &Engine, how: &str) -> Outcome<Scheduler> {
     let module = outside::module(engine, "philosophers")?;
     outside::begin(engine, &module, "dinner", how, &CHANNELS)
 }

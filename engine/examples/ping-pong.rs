@@ -8,7 +8,7 @@ use outside::Outcome;
 use tasklet_engine::{Engine, EngineOptions, Scheduler};
 
 /// The guest spawns the second player itself: both have the same channels.
-pub fn table(engine: &Engine, rallies: &str) -> Outcome<Scheduler> {
+pub(crate) fn table(engine: &Engine, rallies: &str) -> Outcome<Scheduler> {
     let module = outside::module(engine, "ping-pong")?;
     outside::begin(engine, &module, "ping", rallies, &["there", "back"])
 }

@@ -9,7 +9,7 @@ use tasklet_engine::{Engine, EngineOptions, Scheduler};
 
 /// A guest knows the channels that it is given and no others, so the pipeline is given one for each
 /// stage that it could have.
-pub fn sieve(engine: &Engine, limit: &str, stages: usize) -> Outcome<Scheduler> {
+pub(crate) fn sieve(engine: &Engine, limit: &str, stages: usize) -> Outcome<Scheduler> {
     let module = outside::module(engine, "pipeline")?;
     let channels: Vec<String> = (0..stages).map(|stage| stage.to_string()).collect();
     let channels: Vec<&str> = channels.iter().map(String::as_str).collect();

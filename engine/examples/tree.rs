@@ -8,10 +8,10 @@ use outside::Outcome;
 use tasklet_engine::{Engine, EngineOptions, Scheduler};
 
 /// What the guests call their channels.
-pub const CHANNELS: [&str; 1] = ["told"];
+pub(crate) const CHANNELS: [&str; 1] = ["told"];
 
 /// The tree of a board of that size.
-pub fn tree(engine: &Engine, size: &str) -> Outcome<Scheduler> {
+pub(crate) fn tree(engine: &Engine, size: &str) -> Outcome<Scheduler> {
     let module = outside::module(engine, "tree")?;
     outside::begin(engine, &module, "tree", size, &CHANNELS)
 }

@@ -30,8 +30,7 @@ pub fn begin(
     for name in channels {
         spawn = spawn.channel(name, sched.channel(name, ChannelOptions::default())?);
     }
-    let mut external = ChannelOptions::default();
-    external.external = true;
+    let external = ChannelOptions { external: true, ..ChannelOptions::default() };
     spawn = spawn.channel("out", sched.channel("out", external)?);
     sched.spawn(module, spawn)?;
     Ok(sched)

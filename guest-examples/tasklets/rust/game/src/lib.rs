@@ -1,5 +1,4 @@
-//! The loop of a game: in each round it takes the commands that there are, moves its world on, and
-//! shows it. The world is Conway's Life on a torus. Commands and frames are values, in CBOR.
+//! The loop of a game: it takes commands, moves its world on, and shows it. The world is Conway's Life on a torus. Commands and frames are values, in CBOR.
 
 use serde::{Deserialize, Serialize};
 use tasklet_guest::{Channel, Error, entry};
@@ -12,6 +11,8 @@ const SIZE: usize = 16;
 enum Command {
     /// Sets a glider, which flies to the lower right.
     Glider { x: u8, y: u8 },
+    /// Lets the world move on.
+    Step,
     /// Ends the game.
     Stop,
 }
@@ -41,22 +42,14 @@ fn play() -> Result<(), Error> {
     let frames = Channel::named("frames")?;
     let mut world = World::default();
     loop {
-        // The first round waits for a player.
-        let mut may_wait = world.round == 0;
-        loop {
-            let command = if may_wait { commands.receive() } else { commands.try_receive() };
-            may_wait = false;
-            match command {
-                Ok(command) => match tasklet_guest::decode(&command)? {
-                    Command::Glider { x, y } => world.set_glider(x, y),
-                    Command::Stop => return Ok(()),
-                },
-                Err(Error::WouldBlock) => break,
-                Err(error) => return Err(error),
+        match commands.receive_value()? {
+            Command::Glider { x, y } => world.set_glider(x, y),
+            Command::Step => {
+                world.step();
+                frames.send_value(&world.frame())?;
             }
+            Command::Stop => return Ok(()),
         }
-        world.step();
-        frames.send_value(&world.frame())?;
     }
 }
 
