@@ -271,7 +271,7 @@ fn a_walk_of_a_tree() {
             };
             assert!(columns.len() as u32 == size && (0..columns.len()).all(safe), "{board}");
         }
-        let budgets: &[u64] = if size < 4 { &[1, 10] } else { &[100, 500] };
+        let budgets: &[u64] = if size < 4 { &[1, 10] } else { &[150] };
         check(begin, &tree::CHANNELS, budgets, (&said, &RunResult::Finished));
     }
 }
