@@ -45,6 +45,11 @@ impl Log {
         std::mem::take(&mut self.0.lock().expect("nobody panics with it"))
     }
 
+    /// How many hold it: the test, and each tasklet's host that is still there.
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     pub fn push(&self, value: &Value) {
         if let Value::I64(value) = value {
             self.0.lock().expect("nobody panics with it").push(*value);
@@ -75,8 +80,13 @@ pub struct World {
 impl World {
     /// A module of the prelude and these functions.
     pub fn new(functions: &str) -> World {
+        World::with_imports("", functions)
+    }
+
+    /// The same, with imports in front of the prelude's.
+    pub fn with_imports(imports: &str, functions: &str) -> World {
         let engine = super::engine();
-        let wasm = wat::parse_str(format!("(module {PRELUDE} {functions})"));
+        let wasm = wat::parse_str(format!("(module {imports} {PRELUDE} {functions})"));
         let wasm = wasm.expect("the test's text is a module");
         let module = Module::load(&engine, &wasm).expect("the module can be loaded");
         World { sched: Scheduler::new(&engine), log: Log::default(), engine, module }
