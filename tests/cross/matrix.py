@@ -27,12 +27,14 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 GUESTS = PROJECT / "guest-examples"
+REAL = PROJECT / "tests" / "real" / "programs.json"
 PAUSED, OUT_OF_STEPS, TRAPPED = 75, 124, 134
 # Every file that guests are given has this time, so that it is the same input on each machine.
 FILE_TIME_NS = 1_700_000_000_123_456_789
 # Of the digest with which a snapshot ends.
 DIGEST_BYTES = 32
-SECONDS_MAX = 1800
+# Ruby's compilation on an emulated machine takes a while.
+SECONDS_MAX = 7200
 
 
 class Machine:
@@ -70,6 +72,8 @@ class Guest:
         files = listed.get("files")
         self.files = files and {name: folder / path for name, path in files.items()}
         self.has_folder = files is not None
+        # What the program knows its folder by.
+        self.folder = listed.get("folder", ".")
         self.invoke = listed.get("invoke")
         self.endless = listed.get("endless", False)
         self.exit = TRAPPED if "trap" in listed else listed.get("exit", 0)
@@ -78,6 +82,8 @@ class Guest:
         # The parts of the whole run after which it is moved.
         self.parts = listed.get("parts", [0.3, 0.6])
         self.flags = listed.get("flags", [])
+        # It is told nothing of times, so that they are no inputs of its.
+        self.deterministic = "--deterministic" in self.flags
         # Why its snapshots may differ. If that is NaNs, results are those of one of the machines.
         self.differs = listed.get("differs")
         self.nan = self.differs == "NaN"
@@ -122,15 +128,16 @@ class Ran:
         return self.code, self.report["steps_used"], balance, self.report["outcome"]
 
 
-def read_world(folder):
-    """Names, contents and times of all files below, in order; of folders the name alone."""
+def read_world(folder, times):
+    """Names, contents and if need be times of all files below, in order; of folders the name alone."""
     found = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_dir():
             found.append((name, None, None))
         else:
-            found.append((name, path.read_bytes(), path.stat().st_mtime_ns))
+            time = path.stat().st_mtime_ns if times else FILE_TIME_NS
+            found.append((name, path.read_bytes(), time))
     return found
 
 
@@ -182,7 +189,7 @@ class Runs:
             if steps is not None:
                 arguments += ["--steps", str(steps)]
             if guest.has_folder:
-                arguments += ["--dir", "files::."]
+                arguments += ["--dir", f"files::{guest.folder}"]
             if state.snapshot is None:
                 arguments += [guest.wasm.name, "--", *guest.values, *guest.args]
             code, stdout, errors = machine.run(folder, arguments)
@@ -191,7 +198,7 @@ class Runs:
                 raise Difference(f"{machine.name} failed with code {code}: {errors.strip()}")
             out = folder / "out.cbor"
             after = State(out.read_bytes() if out.exists() else None,
-                          read_world(folder / "files"))
+                          read_world(folder / "files", not guest.deterministic))
             return Ran(code, stdout, json.loads(report.read_text()), after, errors)
 
 
@@ -301,7 +308,8 @@ def identical(result, runs, machines, cuts):
         return
     firsts = {}
     seconds = {}
-    written = runs.guest.has_folder and not runs.guest.files
+    guest = runs.guest
+    written = guest.has_folder and not guest.files and not guest.deterministic
     read = timeless if written else lambda snapshot, _=None: snapshot
     for machine in machines:
         first = runs.slice(machine, runs.start, cuts[0])
@@ -371,6 +379,19 @@ def markdown(results):
     return "\n".join(lines)
 
 
+def real(names):
+    """Programs of tests/real. They look at the files they read and write, of which a deterministic
+    run tells the same on every machine."""
+    for listed in json.loads(REAL.read_text()):
+        if listed["name"] in names:
+            caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+            cached = f"{caches / 'tasklet-guests'}/"
+            yield Guest({
+                **listed, "wasm": listed["wasm"].replace("cache:", cached),
+                "flags": ["--deterministic"],
+            }, PROJECT)
+
+
 def guests(arguments):
     found = [Guest(listed) for listed in json.loads((GUESTS / "examples.json").read_text())]
     for path in arguments.guests or []:
@@ -385,6 +406,7 @@ def guests(arguments):
             "name": "python", "wasm": arguments.python, "stdout": "queens.py.out",
             "args": ["-c", (here / "queens.py").read_text()], "parts": [0.85, 0.88],
         }, here))
+    found += real(arguments.real or [])
     if arguments.guest:
         unknown = set(arguments.guest) - {guest.name for guest in found}
         if unknown:
@@ -400,6 +422,7 @@ def parse():
     parser.add_argument("--guests", action="append", metavar="LIST.json")
     parser.add_argument("--guest", action="append", metavar="NAME")
     parser.add_argument("--python", metavar="WASM")
+    parser.add_argument("--real", action="append", metavar="NAME")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--every", action="store_true")
     parser.add_argument("--markdown", action="store_true")
@@ -424,7 +447,10 @@ def main():
         return result
 
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        results = list(pool.map(one, chosen))
+        # The longest first, so that no processor is idle at the end.
+        order = sorted(chosen, key=lambda guest: -guest.wasm.stat().st_size)
+        done = dict(zip(order, pool.map(one, order)))
+    results = [done[guest] for guest in chosen]
     print(markdown(results) if arguments.markdown else table(results, machines))
     bad = 0
     for result in results:

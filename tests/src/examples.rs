@@ -23,6 +23,8 @@ pub struct Example {
     pub env: BTreeMap<String, String>,
     pub stdin: Option<PathBuf>,
     pub files: Option<BTreeMap<String, PathBuf>>,
+    #[serde(default = "here")]
+    pub folder: String,
     pub stdout: Option<PathBuf>,
     #[serde(default)]
     pub stdout_varies: bool,
@@ -36,6 +38,10 @@ pub struct Example {
     pub values: Vec<String>,
     #[serde(default)]
     pub results: Vec<String>,
+}
+
+fn here() -> String {
+    ".".into()
 }
 
 fn folder() -> PathBuf {
@@ -131,6 +137,7 @@ impl Example {
             env: self.env.clone().into_iter().collect(),
             stdin,
             files: self.files(),
+            folder: self.folder.clone(),
             clock: Clock::Virtual,
             ticking: true,
             ..Setup::default()

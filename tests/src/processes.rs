@@ -116,7 +116,8 @@ impl Session<'_> {
             None => command.args(["--stdin", "null"]),
         };
         if let Some(folder) = self.world.folder() {
-            command.arg("--dir").arg(format!("{}::.", folder.display()));
+            let name = &self.world.setup().folder;
+            command.arg("--dir").arg(format!("{}::{name}", folder.display()));
         }
     }
 

@@ -37,8 +37,10 @@ pub struct Setup {
     pub env: Vec<(String, String)>,
     /// Standard input.
     pub stdin: Vec<u8>,
-    /// Files of a fresh folder that is given as `.`: name and source.
+    /// Files of a fresh folder that is given: name and source.
     pub files: Option<Vec<(String, PathBuf)>>,
+    /// By what name that is given.
+    pub folder: String,
     /// The clocks. Virtual ones make runs repeatable.
     pub clock: Clock,
     /// Whether `clock_time_get` is replaced by one that ticks with its own calls. The virtual clock
@@ -127,7 +129,7 @@ impl World {
         }
     }
 
-    /// The folder that is given as `.`.
+    /// The folder that is given.
     pub fn folder(&self) -> Option<&Path> {
         self.folder.as_ref().map(TempDir::path)
     }
@@ -154,7 +156,7 @@ impl World {
     fn preopens(&self) -> Vec<Preopen> {
         let preopen = |folder: &TempDir| Preopen {
             host: folder.path().to_path_buf(),
-            guest: ".".into(),
+            guest: self.setup.folder.clone(),
             read_only: false,
         };
         self.folder.iter().map(preopen).collect()

@@ -72,6 +72,7 @@ fn check(program: &Example) -> anyhow::Result<String> {
     let whole = in_processes(&session, []).context("never paused")?;
     ensure!(whole.processes == 1 && !whole.output.is_empty(), "{}", whole.errors);
     as_plain(program, &whole, &plain).context("never paused")?;
+    ensure!(whole.code == program.exit as i32, "it exited with {}", whole.code);
     let mut random = Random::new(setting("TASKLET_SEED_FIRST", 0));
     let slices = slices(whole.steps(), setting("TASKLET_PAUSES", 200), &mut random);
     let begun = std::time::Instant::now();
