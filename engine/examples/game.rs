@@ -65,9 +65,7 @@ pub(crate) fn game(engine: &Engine) -> Outcome<(Scheduler, TaskletId)> {
 pub(crate) fn give(sched: &mut Scheduler, command: &Command) -> Outcome<()> {
     sched.run(Budget::unlimited())?;
     let commands = sched.find_channel("commands").ok_or("the console has it")?;
-    let mut bytes = Vec::new();
-    ciborium::into_writer(command, &mut bytes)?;
-    match sched.try_send(commands, Message::Data(bytes))? {
+    match sched.try_send(commands, Message::encode(command)?)? {
         Handed::To(_) => Ok(()),
         Handed::Nobody(_) => Err("the game does not wait for a command".into()),
     }
@@ -77,10 +75,8 @@ pub(crate) fn give(sched: &mut Scheduler, command: &Command) -> Outcome<()> {
 pub(crate) fn frame(sched: &mut Scheduler) -> Outcome<Frame> {
     sched.run(Budget::unlimited())?;
     let frames = sched.find_channel("frames").ok_or("the console has it")?;
-    match sched.try_receive(frames)? {
-        Some(Message::Data(bytes)) => Ok(ciborium::from_reader(&bytes[..])?),
-        other => Err(format!("no frame but {other:?}").into()),
-    }
+    let message = sched.try_receive(frames)?.ok_or("the game shows nothing")?;
+    Ok(message.decode()?)
 }
 
 /// Plays some rounds.

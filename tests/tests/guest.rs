@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use serde::Serialize;
+use tasklet_engine::Message;
 use wasmparser::{FuncType, Parser, Payload, TypeRef, ValType};
 
 type Signature = (Vec<ValType>, Vec<ValType>);
@@ -65,4 +67,27 @@ fn both_forms_declare_the_same_imports() {
     let c = between(&read("guest/include/tasklet.h"), "TASKLET_IMPORT(\"");
     assert!(rust.len() > 18);
     assert_eq!(rust, c);
+}
+
+/// What a guest encodes is what the engine does, to the byte, and each reads the other's.
+#[test]
+fn both_sides_encode_alike() {
+    #[derive(Serialize)]
+    enum Kind {
+        Unit,
+        Tuple(i8, f64),
+        Named { zulu: Option<u64>, alpha: Vec<String>, b: [i64; 3] },
+    }
+    let named = Kind::Named { zulu: None, alpha: vec!["x".into()], b: [-1, 24, 1 << 40] };
+    let maps = BTreeMap::from([("longest", 1.5), ("b", 1e300), ("aa", f64::INFINITY)]);
+    let values = (Kind::Unit, Kind::Tuple(-7, 0.5), named, maps, ((), 'c', "text", true));
+    let ours = tasklet_guest::encode(&values).unwrap();
+    assert_eq!(Message::encode(&values).unwrap(), Message::Data(ours));
+    let bytes = tasklet_guest::encode(&BTreeMap::from([(3u8, "c"), (1, "a")])).unwrap();
+    let read: BTreeMap<u8, String> = Message::Data(bytes.clone()).decode().unwrap();
+    assert_eq!(tasklet_guest::decode::<BTreeMap<u8, String>>(&bytes).unwrap(), read);
+    // Too deep for both.
+    let deep = Message::Data(vec![0x81; 1000]);
+    assert!(deep.decode::<Vec<Vec<u8>>>().is_err());
+    assert!(tasklet_guest::decode::<Vec<Vec<u8>>>(deep.bytes()).is_err());
 }
