@@ -89,8 +89,8 @@ build_tasklets-c() {
     local source name
     for source in "$here"/tasklets/c/*.c; do
         name=$(basename "$source" .c)
-        # The header is for C++ of any age, too.
-        TARGET=wasm32-freestanding zig_compile c++ -x c++ -std=c++98 -pedantic -Werror \
+        # The header is for C++, too.
+        TARGET=wasm32-freestanding zig_compile c++ -x c++ -std=c++11 -pedantic -Werror \
             -c -I "$here/../guest/include" "$source" -o "$work/$name.o"
         zig_guest -pedantic "$source" -o "$work/$name.wasm"
         python3 "$here/strip.py" "$work/$name.wasm" "$out/tasklets/$name.wasm"

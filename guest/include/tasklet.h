@@ -67,7 +67,8 @@ static inline const char *tasklet_refusal_text(int64_t refusal)
     case TASKLET_NO_CHANNEL: return "no such channel";
     case TASKLET_IN_CALLBACK: return "a host import is on the native stack";
     case TASKLET_LIMIT: return "a limit is exceeded";
-    case TASKLET_NO_ENTRY: return "no such entry";
+    case TASKLET_NO_ENTRY: 
+        return "no exported function of that name without parameters and results";
     case TASKLET_TIMED_OUT: return "the time is up";
     case TASKLET_THROWN: return "an error was thrown into the tasklet";
     default: return refusal < 0 ? "an unknown refusal" : "no refusal";
@@ -109,6 +110,15 @@ TASKLET_IMPORT("block_trap") int32_t tasklet_block_trap(int32_t on);
 TASKLET_IMPORT("spawn")
 int64_t tasklet_spawn_n(const char *entry, uint32_t entry_length,
                         const void *argument, uint32_t length);
+
+/* A copy of this tasklet as it stands, memory and all, which goes on here as this
+ * one does. 0 in the copy, and in the original the number of the copy. */
+TASKLET_IMPORT("fork") int64_t tasklet_fork(void);
+
+/* Lets all the others run until none is ready any more, each for so many steps at
+ * a stretch; 0 is without end. 0, or the number of the first that has used them
+ * up: it is paused then, and this tasklet goes on. */
+TASKLET_IMPORT("run") int64_t tasklet_run(int64_t steps);
 
 /* ---- Channels: a channel is a number, got by the name under which this tasklet
  * was given it ---- */

@@ -58,4 +58,6 @@ pub use error::{Error, Payload};
 pub use section::{Section, atomic, block_trap};
 #[cfg(feature = "alloc")]
 pub use tasklet::argument;
-pub use tasklet::{TaskletId, argument_into, id, park, sleep, spawn, steps_left, yield_now};
+pub use tasklet::{
+    Fork, TaskletId, argument_into, fork, id, park, run, sleep, spawn, steps_left, yield_now,
+};

@@ -87,6 +87,41 @@ pub fn spawn(entry: &str, argument: &[u8]) -> Result<TaskletId, Error> {
     checked(sys::spawn(entry, argument)).map(TaskletId)
 }
 
+/// Which of the two one is after a [`fork`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fork {
+    /// The one that called, and the number of the copy.
+    Original(TaskletId),
+    /// The copy.
+    Copy,
+}
+
+/// Makes a copy of this tasklet as it stands, memory and all, which goes on here as this one does.
+/// It has the same channels, and is queued behind all that are ready.
+///
+/// # Errors
+/// [`Error::Limit`], [`Error::InCallback`].
+pub fn fork() -> Result<Fork, Error> {
+    Ok(match checked(sys::fork())? {
+        0 => Fork::Copy,
+        number => Fork::Original(TaskletId(number)),
+    })
+}
+
+/// Lets all the others run until none is ready any more, each for that many steps at a stretch; 0 is
+/// without end. Returns the first that has used them up: it is paused then, and this tasklet goes on.
+///
+/// # Errors
+/// [`Error::Thrown`] with what the scheduler says of it when one of the others has ended with a trap;
+/// else as [`yield_now`].
+pub fn run(steps: u64) -> Result<Option<TaskletId>, Error> {
+    let steps = i64::try_from(steps).unwrap_or(i64::MAX);
+    Ok(match checked(sys::run(steps))? {
+        0 => None,
+        number => Some(TaskletId(number)),
+    })
+}
+
 /// Exports functions under their names, so that tasklets can begin with them.
 ///
 /// ```

@@ -38,6 +38,8 @@ refused! {
     yield_now()
     park()
     sleep(i64)
+    run(i64)
+    fork()
     atomic(bool)
     block_trap(bool)
     send(i32, &[u8])

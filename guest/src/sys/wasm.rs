@@ -23,6 +23,10 @@ unsafe extern "C" {
     safe fn raw_block_trap(on: i32) -> i32;
     #[link_name = "steps_left"]
     safe fn raw_steps_left() -> i64;
+    #[link_name = "run"]
+    safe fn raw_run(steps: i64) -> i64;
+    #[link_name = "fork"]
+    safe fn raw_fork() -> i64;
     #[link_name = "send"]
     fn raw_send(channel: i32, at: *const u8, len: usize) -> i32;
     #[link_name = "send_error"]
@@ -95,6 +99,14 @@ pub(crate) fn block_trap(on: bool) -> i64 {
 
 pub(crate) fn steps_left() -> i64 {
     raw_steps_left()
+}
+
+pub(crate) fn run(steps: i64) -> i64 {
+    raw_run(steps)
+}
+
+pub(crate) fn fork() -> i64 {
+    raw_fork()
 }
 
 pub(crate) fn send(channel: i32, message: &[u8]) -> i64 {
