@@ -148,7 +148,7 @@ pub struct Machine {
     pub max_memory: Option<u64>,
     /// How deep the program's calls may be nested, in bytes of their frames: 16M, 512M (powers of
     /// 1024, at most 640M) [default: 256M]
-    #[arg(long, value_name = "SIZE", value_parser = parse::size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse::stack_size)]
     pub max_stack: Option<u64>,
     /// What the program is compiled for: `host`, this machine's processor; or `pulley64`, an
     /// interpreter that needs no compiler for it, and is slower [default: host]

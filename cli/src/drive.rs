@@ -238,7 +238,7 @@ fn rescue(
     match save(tasklet, &Outcome::Interrupted, base, slice) {
         Ok(Some(Saved { target: Target::File(path), bytes, .. })) => slice.talk.say(&format!(
             "saved as it stood before that ({bytes} bytes), go on with `tasklet resume {}`",
-            path.display()
+            output::word(&path)
         )),
         Ok(_) => {}
         Err(error) => output::complain(&format!("{error:#}")),

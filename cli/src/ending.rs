@@ -119,7 +119,7 @@ fn tell(ending: &Ending, slice: &Slice) {
             format!("its final state is in `{}` ({bytes} bytes)", path.display())
         }
         Target::File(path) => {
-            format!("saved ({bytes} bytes), go on with `tasklet resume {}`", path.display())
+            format!("saved ({bytes} bytes), go on with `tasklet resume {}`", output::word(path))
         }
     };
     slice.talk.say(&format!("{message}; {next}"));

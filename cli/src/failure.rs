@@ -156,6 +156,7 @@ fn snapshot_help(kind: &SnapshotErrorKind) -> Option<&'static str> {
         SnapshotErrorKind::Truncated { .. }
         | SnapshotErrorKind::Digest
         | SnapshotErrorKind::Compressed { .. } => Some("copy it again from where it was written"),
+        SnapshotErrorKind::NotASnapshot => Some("`tasklet run` and `resume` write them, with -o"),
         SnapshotErrorKind::Malformed { .. } => {
             Some("if it was copied, copy it again from where it was written")
         }

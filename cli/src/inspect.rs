@@ -5,7 +5,7 @@ mod text;
 
 use std::ops::Range;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tasklet_engine::snapshot::{Frame, MemoryState, PageData, PauseReason, Position, Status};
 use tasklet_engine::wasi::WasiState;
 use tasklet_engine::{Digest, ModuleCache, Snapshot};
@@ -42,8 +42,7 @@ pub fn inspect(args: &Inspect) -> Result<i32> {
     let limits = load::limits(args.max_memory, None);
     let file = load::snapshot_alone(&args.snapshot, &limits)?;
     let name = load::shown(&args.snapshot);
-    let (snapshot, digest) =
-        file.snapshot(&limits).with_context(|| format!("cannot read {name}"))?;
+    let (snapshot, digest) = file.snapshot(&limits).map_err(|error| load::unread(&name, error))?;
     let loaded = Loaded { snapshot, digest, bytes: file.bytes(), version: file.version() };
     let cache = ModuleCache::user().ok();
     let original = load::original(&loaded.snapshot, args.module.as_deref(), cache.as_ref())?;

@@ -21,7 +21,7 @@ use tasklet_instrumenter::abi::limits::MODULE_BYTES_MAX;
 use crate::args::Machine;
 use crate::exit::Code;
 use crate::failure::{Failure, unreadable};
-use crate::output::Talk;
+use crate::output::{self, Talk};
 
 /// How every wasm file begins.
 const WASM_MAGIC: &[u8] = b"\0asm";
@@ -43,7 +43,7 @@ pub fn module_bytes(path: &Path) -> Result<Vec<u8>> {
         Err(Failure::new(Code::Data, format!("{name} is {what}")).help(help).into())
     };
     if bytes.starts_with(SNAPSHOT_MAGIC) {
-        let help = format!("go on with it by `tasklet resume {}`", path.display());
+        let help = format!("go on with it by `tasklet resume {}`", output::word(path));
         return other("a snapshot, not a module", help);
     }
     if bytes.is_empty() {
@@ -110,7 +110,7 @@ pub fn shown(path: &Path) -> String {
 }
 
 /// Says which file it was that cannot be read.
-fn unread(name: &str, error: Error) -> anyhow::Error {
+pub fn unread(name: &str, error: Error) -> anyhow::Error {
     match error {
         Error::SnapshotFormat(error) => {
             anyhow::Error::new(error).context(format!("cannot read {name}"))

@@ -58,6 +58,16 @@ pub fn plain(text: &str) -> String {
     safe
 }
 
+/// A path as a shell takes it for one word.
+pub fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,\\".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 /// Writes data to standard output.
 ///
 /// # Errors
@@ -114,8 +124,7 @@ impl Target {
             Target::Stdout => Ok(()),
             Target::File(path) if path.is_dir() => {
                 let failure = Failure::new(Code::Io, format!("`{}` is a folder", path.display()));
-                let inside = path.join("saved.cbor");
-                Err(failure.help(format!("name a file in it: `{}`", inside.display())).into())
+                Err(failure.help("name a file in it").into())
             }
             Target::File(path) => match Place::of(path) {
                 Place::Special(path) => File::options().write(true).open(&path).map(drop),
@@ -272,5 +281,19 @@ impl<W: Write> Write for Counted<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_shell() {
+        for plain in ["a.cbor", "../x/a-b_c+1.cbor", "/é.cbor"] {
+            assert_eq!(word(Path::new(plain)), plain);
+        }
+        assert_eq!(word(Path::new("a b.cbor")), "'a b.cbor'");
+        assert_eq!(word(Path::new("it's$HOME")), r"'it'\''s$HOME'");
     }
 }

@@ -57,7 +57,7 @@ pub use host::{
     Deliver, Delivery, Host, HostBuilder, HostCtx, HostError, HostFn, IntoResults, Progress,
     SuspendFn, SuspendFnWith, WasmResults, WasmType,
 };
-pub use limits::Limits;
+pub use limits::{Limits, STACK_BYTES_MAX};
 pub use memories::Memories;
 pub use module::{Module, ModuleCache};
 #[doc(inline)]

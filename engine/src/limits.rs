@@ -25,9 +25,11 @@ pub struct Limits {
 /// program without fuel is left with when a callback has used all of it.
 pub(crate) const CALLBACK_STEPS_MAX: u32 = 1 << 30;
 
+/// The largest [`Limits::stack_bytes`]; a larger one counts as this.
+///
 /// The frame memory is 1 GiB. Beyond this it has to hold the 64 MiB by which the depth can be
 /// exceeded before that is noticed, and twice what can be spilled in one go, at most 128 MiB.
-pub(crate) const STACK_BYTES_MAX: u64 = 640 << 20;
+pub const STACK_BYTES_MAX: u64 = 640 << 20;
 
 /// Most tags of a module. Each exception in a snapshot is compared with them one by one, since
 /// wasmtime gives tags no number.

@@ -3,6 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
+use tasklet_engine::STACK_BYTES_MAX;
 use tasklet_engine::wasi::Preopen;
 
 /// Steps: `500`, `20k`, `1.5M`, `2G`, `1_000`.
@@ -31,6 +32,14 @@ pub fn size(text: &str) -> Result<u64, String> {
         _ => return Err("expected a size like 65536, 64M or 2G".into()),
     };
     scaled(number, 1 << shift)
+}
+
+/// The same, for the frames of calls, of which there cannot be as many as one likes.
+pub fn stack_size(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        bytes @ 0..=STACK_BYTES_MAX => Ok(bytes),
+        _ => Err("at most 640M".into()),
+    }
 }
 
 fn split(text: &str) -> (&str, &str) {
@@ -149,5 +158,11 @@ mod tests {
         for text in ["", "::", "a::", "::b", "a:::ro"] {
             assert!(directory(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn stacks_are_bounded() {
+        assert_eq!(stack_size("640M"), Ok(STACK_BYTES_MAX));
+        assert_eq!(stack_size("641M"), Err("at most 640M".into()));
     }
 }

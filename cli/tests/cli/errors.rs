@@ -155,3 +155,17 @@ fn outputs_that_cannot_be_written() {
     fails(&bench, "run @counter --steps 1k --report no/r.json", 74, "no/r.json");
     fails(&bench, "instrument @fib -o no/fib.wasm", 74, "no/fib.wasm");
 }
+
+/// What to do next can be copied into a shell, and what is wrong is said once.
+#[test]
+fn messages_say_what_to_do() {
+    let bench = Bench::new();
+    let run = bench.run(words("run @counter --steps 1 -o").into_iter().chain(["a b.cbor".into()]));
+    run.exits(75).says("`tasklet resume 'a b.cbor'`");
+    bench.write("notes.txt", "hello");
+    for command in ["resume notes.txt", "inspect notes.txt", "verify notes.txt notes.txt"] {
+        fails(&bench, command, 65, "cannot read `notes.txt`: not a tasklet snapshot\n");
+        fails(&bench, command, 65, "help: `tasklet run` and `resume` write them, with -o");
+    }
+    fails(&bench, "run @counter --max-stack 700M", 2, "at most 640M");
+}
