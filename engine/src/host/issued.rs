@@ -27,9 +27,8 @@ pub(crate) struct Issued {
 enum Phase {
     /// It is in a snapshot, and has not been issued here.
     Written,
-    // NB: the locks are never contended. They make of what can be sent what can be shared.
-    Pending(Mutex<Pending>),
-    Done(Mutex<Result<Delivered, HostError>>),
+    Pending(Pending),
+    Done(Result<Delivered, HostError>),
 }
 
 /// Whether an import that is called has been awaited already.
@@ -55,8 +54,7 @@ impl Issued {
         attempt: Option<Box<dyn Attempt>>,
         pending: Pending,
     ) -> Issued {
-        let phase = Phase::Pending(Mutex::new(pending));
-        Issued { function, attempt, phase, signal: Arc::default() }
+        Issued { function, attempt, phase: Phase::Pending(pending), signal: Arc::default() }
     }
 
     /// The import's index in the function index space.
@@ -78,11 +76,10 @@ impl Issued {
         let Phase::Pending(pending) = &mut self.phase else { return true };
         self.signal.begin();
         let waker = Waker::from(self.signal.clone());
-        let pending = pending.get_mut().unwrap_or_else(PoisonError::into_inner);
         match pending.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Pending => false,
             Poll::Ready(outcome) => {
-                self.phase = Phase::Done(Mutex::new(outcome));
+                self.phase = Phase::Done(outcome);
                 true
             }
         }
@@ -108,9 +105,7 @@ impl Issued {
         match phase {
             Phase::Written => Step::Start(attempt),
             Phase::Pending(_) => Step::Wait(Issued { function, attempt, phase, signal }),
-            Phase::Done(outcome) => {
-                Step::Done(outcome.into_inner().unwrap_or_else(PoisonError::into_inner))
-            }
+            Phase::Done(outcome) => Step::Done(outcome),
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) type Restart =
     dyn Fn(Option<&[u8]>) -> Result<Box<dyn Attempt>, HostError> + Send + Sync;
 
 /// One issue of a restartable import.
-pub(crate) trait Attempt: Send + Sync {
+pub(crate) trait Attempt: Send {
     fn start(&self, ctx: &mut HostCtx<'_>, args: &[Value]) -> Result<Pending, HostError>;
 
     /// How far it has come, for a snapshot.
