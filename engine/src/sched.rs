@@ -17,6 +17,7 @@ mod result;
 mod run;
 pub(crate) mod seat;
 mod spawn;
+mod woken;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -33,6 +34,7 @@ pub use spawn::Spawn;
 use self::core::{Core, Place, Refusal};
 use self::hooks::Hooks;
 use self::queue::IdMap;
+use self::woken::Woken;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::module::Module;
@@ -113,6 +115,7 @@ pub struct Scheduler {
     ends: IdMap<TaskletId, Status>,
     ended: VecDeque<TaskletId>,
     hooks: Hooks,
+    woken: Woken,
     tasklets_max: usize,
 }
 
@@ -141,6 +144,7 @@ impl Scheduler {
             ends: IdMap::default(),
             ended: VecDeque::new(),
             hooks: Hooks::default(),
+            woken: Woken::default(),
             tasklets_max: limits::TASKLETS_MAX,
         }
     }

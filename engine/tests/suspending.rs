@@ -8,8 +8,8 @@ use std::task::{Poll, Waker};
 use common::{invoke, module, reload};
 use tasklet_engine::{
     Budget, Delivery, Entry, Error, Host, HostBuilder, HostCtx, HostError, LoadOptions, Module,
-    Outcome, Progress, RunResult, Scheduler, SnapshotOptions, Spawn, Status, Tasklet, TrapKind,
-    Value, Wait,
+    Outcome, Progress, RunResult, Scheduler, SnapshotOptions, Spawn, Status, Tasklet, TaskletId,
+    TrapKind, Value, Wait,
 };
 
 type Ctx<'a, 'b> = &'a mut HostCtx<'b>;
@@ -33,7 +33,7 @@ const ASKING: &str = r#"(module
       (local.get $sum)))"#;
 
 /// A future that is there when it has been polled so often; each time it notes how often.
-async fn polled(times: u32, from: u32, note: impl Fn(u32)) {
+async fn polled(times: u32, from: u32, wakes: bool, note: impl Fn(u32)) {
     let mut polls = from;
     std::future::poll_fn(move |cx| {
         if polls >= times {
@@ -41,7 +41,9 @@ async fn polled(times: u32, from: u32, note: impl Fn(u32)) {
         }
         polls += 1;
         note(polls);
-        cx.waker().wake_by_ref();
+        if wakes {
+            cx.waker().wake_by_ref();
+        }
         Poll::Pending
     })
     .await
@@ -61,7 +63,7 @@ fn restartable() -> Host {
     let ask = |_: Ctx<'_, '_>, progress: Progress<u32>, n: i32, at: u32| {
         Ok(async move {
             let from = progress.get().unwrap_or(0);
-            polled(n as u32 % 4, from, |polls| progress.set(polls)).await;
+            polled(n as u32 % 4, from, false, |polls| progress.set(polls)).await;
             Ok(answer(n, at))
         })
     };
@@ -71,7 +73,7 @@ fn restartable() -> Host {
 fn suspending() -> Host {
     let ask = |_: Ctx<'_, '_>, n: i32, at: u32| {
         Ok(async move {
-            polled(n as u32 % 4, 0, |_| {}).await;
+            polled(n as u32 % 4, 0, true, |_| {}).await;
             Ok(answer(n, at))
         })
     };
@@ -188,6 +190,16 @@ impl Answer {
     }
 }
 
+/// A waker that counts.
+#[derive(Default)]
+struct Count(Mutex<u32>);
+
+impl std::task::Wake for Count {
+    fn wake(self: Arc<Self>) {
+        *self.0.lock().unwrap() += 1;
+    }
+}
+
 #[test]
 fn a_thread_that_blocks_and_an_embedder_that_awaits_are_woken() {
     let module = module(ASKING);
@@ -201,13 +213,7 @@ fn a_thread_that_blocks_and_an_embedder_that_awaits_are_woken() {
     thread.join().unwrap();
     assert_eq!(tasklet.run(u64::MAX).unwrap(), Outcome::Finished(vec![Value::I32(5)]));
 
-    struct Count(Mutex<u32>);
-    impl std::task::Wake for Count {
-        fn wake(self: Arc<Self>) {
-            *self.0.lock().unwrap() += 1;
-        }
-    }
-    let count = Arc::new(Count(Mutex::new(0)));
+    let count = Arc::new(Count::default());
     let waker = Waker::from(count.clone());
     let mut cx = std::task::Context::from_waker(&waker);
     let mut tasklet = Tasklet::spawn(&module, answer.host().build(), entry).unwrap();
@@ -278,6 +284,10 @@ fn nothing_waits_below_a_host_import() {
     assert!(trap.message.contains("outside of callbacks"), "{trap}");
 }
 
+fn waiting(ids: &[TaskletId]) -> RunResult {
+    RunResult::Waiting(ids.to_vec())
+}
+
 #[test]
 fn several_wait_at_once_in_a_scheduler() {
     let module = module(ASKING);
@@ -290,30 +300,76 @@ fn several_wait_at_once_in_a_scheduler() {
         })
         .collect();
     let run = |sched: &mut Scheduler| sched.run(Budget::unlimited()).unwrap();
-    assert_eq!(run(&mut sched), RunResult::Waiting(ids.clone()));
+    assert_eq!(run(&mut sched), waiting(&ids));
     assert!(matches!(sched.restorable(ids[0]), Err(Error::InsideHostImport { .. })));
     answers[1].give(10);
-    assert_eq!(run(&mut sched), RunResult::Waiting(ids.clone()));
+    assert_eq!(run(&mut sched), waiting(&ids));
     answers[1].give(7);
-    assert_eq!(run(&mut sched), RunResult::Waiting(vec![ids[0], ids[2]]));
+    assert_eq!(run(&mut sched), waiting(&[ids[0], ids[2]]));
     assert_eq!(sched.end(ids[1]), Some(&Status::Finished(vec![Value::I32(17)])));
     sched.kill(ids[0]).unwrap();
     answers[2].give(1);
-    assert_eq!(run(&mut sched), RunResult::Waiting(vec![ids[2]]));
+    assert_eq!(run(&mut sched), waiting(&[ids[2]]));
     answers[2].give(2);
     assert_eq!(run(&mut sched), RunResult::Finished);
     assert_eq!(sched.end(ids[2]), Some(&Status::Finished(vec![Value::I32(3)])));
+}
+
+/// What comes back while others are busy goes on among them, and an embedder that awaits is woken.
+#[test]
+fn news_wake_a_scheduler() {
+    let module = module(
+        r#"(module
+            (import "host" "ask" (func $ask (param i32 i32) (result i32)))
+            (import "host" "tick" (func $tick (param i32)))
+            (func (export "ask") (result i32) (call $ask (i32.const 0) (i32.const 0)))
+            (func (export "count") (local $n i32)
+              (loop $l
+                (call $tick (local.get $n))
+                (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (br_if $l (i32.lt_u (local.get $n) (i32.const 100))))))"#,
+    );
+    let answer = Answer::default();
+    let later = answer.clone();
+    let tick = move |_: Ctx<'_, '_>, n: i32| {
+        if n == 10 {
+            later.give(3);
+        }
+    };
+    let host = || answer.host().func_wrap("host", "tick", tick.clone()).build();
+    let mut sched = Scheduler::new(module.engine());
+    let asks = sched.spawn(&module, Spawn::export("ask").host(host())).unwrap();
+    let counts = sched.spawn(&module, Spawn::export("count").host(host())).unwrap();
+    let result = sched.run(Budget::steps(20).round_robin().with_total(600)).unwrap();
+    assert_eq!(result, RunResult::Interrupted(counts));
+    // It was there long before the other has come to its end.
+    assert_eq!(sched.end(asks), Some(&Status::Finished(vec![Value::I32(3)])));
+    sched.kill(counts).unwrap();
+
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let mut cx = std::task::Context::from_waker(&waker);
+    assert!(sched.poll_waiting(&mut cx).is_ready());
+    let asks = sched.spawn(&module, Spawn::export("ask").host(host())).unwrap();
+    assert!(matches!(sched.run(Budget::unlimited()).unwrap(), RunResult::Waiting { .. }));
+    assert!(sched.poll_waiting(&mut cx).is_pending());
+    answer.give(4);
+    assert_eq!(*count.0.lock().unwrap(), 1);
+    assert!(sched.poll_waiting(&mut cx).is_ready());
+    assert_eq!(sched.run(Budget::unlimited()).unwrap(), RunResult::Finished);
+    assert_eq!(sched.end(asks), Some(&Status::Finished(vec![Value::I32(4)])));
+    assert!(sched.poll_waiting(&mut cx).is_ready());
 }
 
 #[test]
 fn a_scheduler_moves_what_waits() {
     let module = module(ASKING);
     let mut sched = Scheduler::new(module.engine());
+    let mut ends = Vec::new();
     for n in [7, 5, 3] {
         let spawn = Spawn::new(invoke("run", &[Value::I32(n)])).host(restartable());
-        sched.spawn(&module, spawn).unwrap();
+        ends.push(sched.spawn(&module, spawn).unwrap());
     }
-    let mut ends = Vec::new();
     // Each run waits, with all that are left; each is moved, and goes on.
     loop {
         match sched.run(Budget::steps(3).round_robin()).unwrap() {
@@ -331,6 +387,7 @@ fn a_scheduler_moves_what_waits() {
             other => panic!("{other:?}"),
         }
     }
+    assert!(ends.len() > 10, "{ends:?}");
     let values = ends.into_iter().filter_map(|id| match sched.end(id)? {
         Status::Finished(values) => Some(values[0].clone()),
         _ => None,

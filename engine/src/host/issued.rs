@@ -85,7 +85,14 @@ impl Issued {
         }
     }
 
-    /// The same; whoever is behind that waker is woken when it is worth asking again.
+    /// Whoever is behind that waker is woken when it is worth asking again; at once, if it is.
+    pub(crate) fn wake_by(&mut self, waker: Waker) {
+        if !matches!(self.phase, Phase::Pending(_)) || self.signal.tell(&waker) {
+            waker.wake();
+        }
+    }
+
+    /// Whether the guest can go on; whoever is behind that waker is woken when it is worth asking again.
     pub(crate) fn poll_for(&mut self, waker: &Waker) -> bool {
         self.signal.tell(waker);
         self.poll()
@@ -140,11 +147,13 @@ impl Signal {
         self.lock().is_woken = false;
     }
 
-    fn tell(&self, waker: &Waker) {
+    /// Has that waker woken by what comes; whether something has come already.
+    fn tell(&self, waker: &Waker) -> bool {
         let mut state = self.lock();
         if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             state.waker = Some(waker.clone());
         }
+        state.is_woken
     }
 
     /// Whether there are news, if need be after that time.

@@ -38,10 +38,14 @@ impl Scheduler {
     }
 
     fn run_all(&mut self, budget: Budget, stack_bytes: usize) -> Result<RunResult, Error> {
-        self.core.ask_outside_again();
+        self.ask_all_again();
         let mut account = Account::new(budget);
         let (mut before, mut handed) = (None, None);
         let result = loop {
+            // If nobody else is ready the embedder is told first that these wait.
+            if self.woken.any() && self.core.run_count() > 0 {
+                self.ask_woken_again();
+            }
             let id = match handed.take() {
                 Some(id) => id,
                 None if account.ends_at_switch() && self.core.run_count() > 0 => {
@@ -143,7 +147,7 @@ impl Scheduler {
             Ran::OutOfBudget => After::SliceOver,
             Ran::Interrupted => return Ok(self.interrupted(id)),
             Ran::Waiting => {
-                self.core.wait_outside(id);
+                self.wait_outside(id);
                 After::Leave
             }
             Ran::Ended => return Ok(self.ended(id)),

@@ -1,6 +1,6 @@
 //! What a paused tasklet waits for, and waiting for it.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Tasklet;
@@ -76,6 +76,14 @@ impl Tasklet {
     pub fn time_left(&self) -> Option<Duration> {
         let Some(Wait::System(wait)) = &self.waiting else { return None };
         self.store.data().wasi.as_ref()?.time_left(wait)
+    }
+
+    /// Has that waker woken when there are news of the host import that is pending, or at once if
+    /// there are.
+    pub(crate) fn wake_by(&mut self, waker: Waker) {
+        if let Some(issued) = &mut self.store.data_mut().issued {
+            issued.wake_by(waker);
+        }
     }
 
     /// Whether a host import has been issued.
