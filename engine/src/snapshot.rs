@@ -35,6 +35,7 @@ mod pages;
 mod reader;
 mod references;
 mod rules;
+pub mod set;
 mod source;
 mod tables;
 #[cfg(test)]
@@ -204,11 +205,7 @@ impl Snapshot<'_> {
 
     /// The snapshot with its own copy of what it borrows.
     pub fn into_owned(self) -> Snapshot<'static> {
-        let module = ModuleRef {
-            hash: self.module.hash,
-            size: self.module.size,
-            bytes: self.module.bytes.map(|bytes| Cow::Owned(bytes.into_owned())),
-        };
+        let module = self.module.into_owned();
         let memories = self.memories.into_iter().map(|memory| MemoryState {
             index: memory.index,
             pages: memory.pages,
@@ -252,6 +249,12 @@ impl<'a> ModuleRef<'a> {
     /// Embeds the module, computing its hash.
     pub fn embed(bytes: &'a [u8]) -> ModuleRef<'a> {
         ModuleRef { bytes: Some(Cow::Borrowed(bytes)), ..ModuleRef::name(bytes) }
+    }
+
+    /// The reference with its own copy of the module.
+    pub fn into_owned(self) -> ModuleRef<'static> {
+        let bytes = self.bytes.map(|bytes| Cow::Owned(bytes.into_owned()));
+        ModuleRef { hash: self.hash, size: self.size, bytes }
     }
 
     /// Leaves only the module's hash and size.

@@ -15,7 +15,18 @@ pub(super) fn read<'r>(mut reader: Reader<'r>) -> Result<(Snapshot<'r>, Digest),
     prelude(r)?;
     let header = header::decode_header(r)?;
     let module = decode_module(r, header.module_hash, header.module_size)?;
+    let snapshot = decode_body(r, header, module, pages::Layout::Aligned)?;
+    let digest = reader.finish()?;
+    Ok((snapshot, digest))
+}
 
+/// What comes behind the module: the state and the memories.
+pub(super) fn decode_body<'r>(
+    r: &mut Reader<'r>,
+    header: header::Header,
+    module: ModuleRef<'r>,
+    layout: pages::Layout,
+) -> Result<Snapshot<'r>, Error> {
     let at = r.at();
     let mut map = r.map("the state")?;
     r.key(&mut map, "host")?;
@@ -45,8 +56,7 @@ pub(super) fn read<'r>(mut reader: Reader<'r>) -> Result<(Snapshot<'r>, Digest),
     r.end(map)?;
     r.rule(at, rules::continuation(&header.status, &frames, &pending))?;
 
-    let memories = pages::decode_memories(r)?;
-    let digest = reader.finish()?;
+    let memories = pages::decode_memories(r, layout)?;
     let snapshot = Snapshot {
         module,
         cost_table: header.cost_table,
@@ -69,8 +79,8 @@ pub(super) fn read<'r>(mut reader: Reader<'r>) -> Result<(Snapshot<'r>, Digest),
         host,
         labels: header.labels,
     };
-    references::numbering(&snapshot).map_err(|what| Error::malformed(at, what))?;
-    Ok((snapshot, digest))
+    r.rule(at, references::numbering(&snapshot))?;
+    Ok(snapshot)
 }
 
 /// The version alone.
@@ -82,32 +92,53 @@ pub(super) fn version(input: &mut dyn Read) -> Result<u64, Error> {
 
 /// Reads what is in front of the header: the same in every version, up to the version.
 pub(super) fn prelude(r: &mut Reader<'_>) -> Result<(), Error> {
-    let not_a_snapshot = Err(ErrorKind::NotASnapshot.into());
-    if !r.literal(&TAG)? {
-        return not_a_snapshot;
-    }
-    let found_parts = r.byte()?;
-    // NB: only the kind of head is looked at before the version is known;
-    // another version may have more or fewer parts.
-    let (first, last) = (major::ARRAY << 5 | 2, major::ARRAY << 5 | 23);
-    if !(first..=last).contains(&found_parts) {
-        return not_a_snapshot;
-    }
-    if !r.literal(&[major::TEXT << 5 | FORMAT.len() as u8])? || !r.literal(FORMAT.as_bytes())? {
-        return not_a_snapshot;
-    }
-    match r.unsigned("a version")? {
+    let Some(found) = begin(r, FORMAT)? else { return Err(ErrorKind::NotASnapshot.into()) };
+    match found.version {
         version @ 1..=VERSION => r.version = version,
         found => return Err(ErrorKind::Version { found }.into()),
     }
-    let parts = parts(r.version);
-    if found_parts == major::ARRAY << 5 | parts {
-        return Ok(());
-    }
-    Err(Error::malformed(TAG.len() as u64, format!("not {parts} parts")))
+    found.has_parts(parts(r.version))
 }
 
-fn decode_module<'r>(r: &mut Reader<'r>, hash: Digest, size: u64) -> Result<ModuleRef<'r>, Error> {
+/// What a file begins with.
+pub(super) struct Beginning {
+    parts: u8,
+    pub(super) version: u64,
+}
+
+/// Reads what every file of a format of ours begins with, in every version; `None` if it is another.
+pub(super) fn begin(r: &mut Reader<'_>, format: &str) -> Result<Option<Beginning>, Error> {
+    if !r.literal(&TAG)? {
+        return Ok(None);
+    }
+    let parts = r.byte()?;
+    // NB: only the kind of head is looked at before the version is known;
+    // another version may have more or fewer parts.
+    let (first, last) = (major::ARRAY << 5 | 2, major::ARRAY << 5 | 23);
+    if !(first..=last).contains(&parts) {
+        return Ok(None);
+    }
+    if !r.literal(&[major::TEXT << 5 | format.len() as u8])? || !r.literal(format.as_bytes())? {
+        return Ok(None);
+    }
+    Ok(Some(Beginning { parts, version: r.unsigned("a version")? }))
+}
+
+impl Beginning {
+    /// That it has as many parts as its version has.
+    pub(super) fn has_parts(&self, parts: u8) -> Result<(), Error> {
+        if self.parts == major::ARRAY << 5 | parts {
+            return Ok(());
+        }
+        Err(Error::malformed(TAG.len() as u64, format!("not {parts} parts")))
+    }
+}
+
+pub(super) fn decode_module<'r>(
+    r: &mut Reader<'r>,
+    hash: Digest,
+    size: u64,
+) -> Result<ModuleRef<'r>, Error> {
     if r.null()? {
         return Ok(ModuleRef { hash, size, bytes: None });
     }

@@ -30,11 +30,11 @@ pub(super) fn write(snapshot: &Snapshot<'_>, out: &mut dyn Write) -> Result<Dige
         None => w.null()?,
     }
     encode_state(snapshot, w)?;
-    pages::encode_memories(&snapshot.memories, w)?;
+    pages::encode_memories(&snapshot.memories, w, pages::Layout::Aligned)?;
     writer.finish()
 }
 
-fn encode_state(snapshot: &Snapshot<'_>, w: &mut Writer<'_>) -> Result<(), Error> {
+pub(super) fn encode_state(snapshot: &Snapshot<'_>, w: &mut Writer<'_>) -> Result<(), Error> {
     w.map(9)?;
     w.text("host")?;
     host::encode_host(&snapshot.host, w)?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::VERSION;
+use super::set::VERSION as SET_VERSION;
 
 /// An error of reading or writing a snapshot; [`Error::kind`] tells which.
 #[derive(Debug)]
@@ -25,6 +26,9 @@ pub enum ErrorKind {
     /// The input does not begin as a snapshot of any version does.
     #[error("not a tasklet snapshot")]
     NotASnapshot,
+    /// The input does not begin as a set of tasklets of any version does.
+    #[error("not a set of tasklets")]
+    NotASet,
     /// The input ended before the snapshot did.
     #[error("snapshot is cut off at byte {at}")]
     Truncated {
@@ -34,6 +38,12 @@ pub enum ErrorKind {
     /// A snapshot of a version that this build does not read.
     #[error("snapshot has format version {found}, this build reads versions 1 to {VERSION}")]
     Version {
+        /// The version found.
+        found: u64,
+    },
+    /// A set of tasklets of a version that this build does not read.
+    #[error("set of tasklets has format version {found}, this build reads version {SET_VERSION}")]
+    SetVersion {
         /// The version found.
         found: u64,
     },

@@ -188,7 +188,7 @@ fn decode_profile(r: &mut Reader<'_>) -> Result<Option<Profile>, Error> {
     }))
 }
 
-fn decode_labels(r: &mut Reader<'_>) -> Result<Vec<(String, String)>, Error> {
+pub(super) fn decode_labels(r: &mut Reader<'_>) -> Result<Vec<(String, String)>, Error> {
     let mut previous: Option<String> = None;
     r.pairs(
         |limits| &mut limits.labels,

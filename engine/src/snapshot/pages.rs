@@ -7,10 +7,20 @@ use super::rules::{self, RunOrder};
 use super::writer::{Writer, head_bytes, major};
 use super::{Error, MemoryState, PAGE_BYTES, PageData, PageRun, WASM_PAGE_BYTES};
 
+/// Where the bytes of stored pages are, in version 3 and later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Behind padding, so that they begin at a page of the file.
+    Aligned,
+    /// Right behind the runs.
+    Packed,
+}
+
 /// The table of memories and their runs, then the bytes of all stored pages in one piece.
 pub(super) fn encode_memories(
     memories: &[MemoryState<'_>],
     w: &mut Writer<'_>,
+    layout: Layout,
 ) -> Result<(), Error> {
     w.array(memories.len())?;
     let mut stored: Vec<&[u8]> = Vec::new();
@@ -30,9 +40,11 @@ pub(super) fn encode_memories(
         }
     }
     let bytes = stored.iter().map(|bytes| bytes.len() as u64).sum();
-    let padding = padding(w.at(), bytes);
-    w.head(major::BYTES, padding)?;
-    w.raw(&[0; 2 * PAGE_BYTES][..padding as usize])?;
+    if layout == Layout::Aligned {
+        let padding = padding(w.at(), bytes);
+        w.head(major::BYTES, padding)?;
+        w.raw(&[0; 2 * PAGE_BYTES][..padding as usize])?;
+    }
     w.head(major::BYTES, bytes)?;
     w.parts(&stored)
 }
@@ -46,7 +58,10 @@ pub(super) fn padding(at: u64, stored: u64) -> u64 {
     found.expect("two pages have every distance to a multiple, whatever the heads' lengths")
 }
 
-pub(super) fn decode_memories<'r>(r: &mut Reader<'r>) -> Result<Vec<MemoryState<'r>>, Error> {
+pub(super) fn decode_memories<'r>(
+    r: &mut Reader<'r>,
+    layout: Layout,
+) -> Result<Vec<MemoryState<'r>>, Error> {
     let mut previous = None;
     let mut memories = r.list(
         |limits| &mut limits.memories,
@@ -69,7 +84,7 @@ pub(super) fn decode_memories<'r>(r: &mut Reader<'r>) -> Result<Vec<MemoryState<
     )?;
     // Before version 3 the bytes are in the runs.
     if r.version > 2 {
-        decode_stored(r, &mut memories)?;
+        decode_stored(r, &mut memories, layout)?;
     }
     Ok(memories)
 }
@@ -102,16 +117,18 @@ fn decode_bytes<'r>(r: &mut Reader<'r>, at: u64, len: u64) -> Result<PageData<'r
 }
 
 /// Reads the padding and the bytes of the runs that are stored.
-fn decode_stored<'r>(r: &mut Reader<'r>, memories: &mut [MemoryState<'r>]) -> Result<(), Error> {
+fn decode_stored<'r>(
+    r: &mut Reader<'r>,
+    memories: &mut [MemoryState<'r>],
+    layout: Layout,
+) -> Result<(), Error> {
     let runs = memories.iter_mut().flat_map(|memory| &mut memory.runs);
     let stored: Vec<_> = runs.filter(|run| run.data != PageData::Zero).collect();
     // No overflow: the runs are apart, and within memories whose bytes are counted in 64 bits.
     let bytes = stored.iter().map(|run| run.count * PAGE_BYTES as u64).sum();
-    let at = r.at();
-    let length = r.expect(major::BYTES, "padding")?;
-    r.rule(at, rules::require(length == padding(at, bytes), "the padding has another length"))?;
-    let zeros = r.bulk(length)?;
-    r.rule(at, rules::require(zeros.iter().all(|&byte| byte == 0), "the padding is not zero"))?;
+    if layout == Layout::Aligned {
+        decode_padding(r, bytes)?;
+    }
     let at = r.at();
     let length = r.expect(major::BYTES, "stored pages")?;
     r.rule(at, rules::require(length == bytes, "the stored pages are not those of the runs"))?;
@@ -120,6 +137,14 @@ fn decode_stored<'r>(r: &mut Reader<'r>, memories: &mut [MemoryState<'r>]) -> Re
         run.data = decode_bytes(r, at, run.count * PAGE_BYTES as u64)?;
     }
     Ok(())
+}
+
+fn decode_padding(r: &mut Reader<'_>, stored: u64) -> Result<(), Error> {
+    let at = r.at();
+    let length = r.expect(major::BYTES, "padding")?;
+    r.rule(at, rules::require(length == padding(at, stored), "the padding has another length"))?;
+    let zeros = r.bulk(length)?;
+    r.rule(at, rules::require(zeros.iter().all(|&byte| byte == 0), "the padding is not zero"))
 }
 
 /// Whether every byte is zero; at most a page.

@@ -178,7 +178,7 @@ pub(super) fn sorted_names<T>(named: &[(String, T)]) -> Vec<&(String, T)> {
     sorted
 }
 
-fn unique_names<T>(named: &[(String, T)]) -> Rule {
+pub(super) fn unique_names<T>(named: &[(String, T)]) -> Rule {
     sorted_names(named)
         .windows(2)
         .try_for_each(|pair| names_ascending(Some(&pair[0].0), &pair[1].0))
