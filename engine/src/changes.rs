@@ -42,8 +42,8 @@ enum Tracking {}
 
 impl Changes {
     /// Those of a tasklet that was just loaded, with what was mapped of each memory.
-    pub(crate) fn of_loaded(digest: Digest, mapped: Vec<Pages>) -> Changes {
-        Changes { mapped, loaded: Some(digest), tracking: None }
+    pub(crate) fn of_loaded(digest: Option<Digest>, mapped: Vec<Pages>) -> Changes {
+        Changes { mapped, loaded: digest, tracking: None }
     }
 
     /// The pages of a memory that can differ from the module's image, or from the base if there is

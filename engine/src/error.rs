@@ -159,6 +159,15 @@ pub enum Error {
         /// Why not, and the way out.
         what: &'static str,
     },
+    /// What is wrong with one tasklet of a set.
+    #[error("tasklet {id} of the set")]
+    Tasklet {
+        /// The tasklet, by the number that it has in the set.
+        id: TaskletId,
+        /// What it is.
+        #[source]
+        source: Box<Error>,
+    },
     /// A scheduler has no such channel.
     #[error("no channel `{name}` here: make it with `Scheduler::channel`, or give another for it")]
     NoSuchChannel {
@@ -297,9 +306,9 @@ impl Error {
             Error::Wasi(error) => wasi_kind(error),
             Error::SnapshotFormat(error) | Error::BaseUnreadable { source: error, .. } => {
                 match error.kind() {
-                    snapshot::ErrorKind::Version { .. } | snapshot::ErrorKind::Base { .. } => {
-                        ErrorKind::Incompatible
-                    }
+                    snapshot::ErrorKind::Version { .. }
+                    | snapshot::ErrorKind::SetVersion { .. }
+                    | snapshot::ErrorKind::Base { .. } => ErrorKind::Incompatible,
                     snapshot::ErrorKind::Limit { .. } => ErrorKind::Limit,
                     snapshot::ErrorKind::Io(_) => ErrorKind::Io,
                     _ => ErrorKind::Snapshot,
@@ -324,7 +333,13 @@ impl Error {
             Error::HostFailed { .. } => ErrorKind::HostFailed,
             Error::Limit { .. } => ErrorKind::Limit,
             Error::Internal { .. } => ErrorKind::Internal,
+            Error::Tasklet { source, .. } => source.kind(),
         }
+    }
+
+    /// The error as one of this tasklet of a set.
+    pub(crate) fn of(self, id: TaskletId) -> Error {
+        Error::Tasklet { id, source: Box::new(self) }
     }
 
     pub(crate) fn internal(what: impl fmt::Display) -> Error {

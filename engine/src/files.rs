@@ -78,10 +78,7 @@ impl SnapshotFile {
     /// # Errors
     /// [`Error::SnapshotFormat`].
     pub fn read(mut input: impl Read, limits: &Limits) -> Result<SnapshotFile, Error> {
-        // NB: a pipe gives as little as it likes at once.
-        let mut start = Vec::new();
-        let begin = input.by_ref().take(START_BYTES).read_to_end(&mut start);
-        begin.map_err(snapshot::Error::from)?;
+        let start = read_start(&mut input)?;
         let counted = Counted { inner: Cursor::new(&start).chain(input), count: 0 };
         let mut input = BufReader::with_capacity(BUFFER_BYTES, counted);
         let (read, version) = if compressed::begins(&start) {
@@ -164,6 +161,33 @@ impl SnapshotFile {
 /// The version as far as it can be told; what does not tell is no snapshot.
 fn version(start: &[u8]) -> u64 {
     snapshot::version(start).unwrap_or(snapshot::VERSION)
+}
+
+/// Whether bytes are a compressed stream.
+pub(crate) fn is_compressed(bytes: &[u8]) -> bool {
+    compressed::begins(bytes)
+}
+
+/// Has something read from an input, or from the stream that is in it.
+pub(crate) fn read_plain_or_compressed<T>(
+    mut input: impl Read,
+    read: impl FnOnce(&mut dyn Read) -> Result<T, snapshot::Error>,
+) -> Result<T, Error> {
+    let start = read_start(&mut input)?;
+    let mut input = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(&start).chain(input));
+    match compressed::begins(&start) {
+        false => Ok(read(&mut input)?),
+        true => Ok(compressed::read_by(&mut input, read)?.0),
+    }
+}
+
+/// As much of an input as tells what it is.
+fn read_start(input: &mut impl Read) -> Result<Vec<u8>, Error> {
+    // NB: a pipe gives as little as it likes at once.
+    let mut start = Vec::new();
+    let begin = input.by_ref().take(START_BYTES).read_to_end(&mut start);
+    begin.map_err(snapshot::Error::from)?;
+    Ok(start)
 }
 
 /// A reader and how many bytes went through it.

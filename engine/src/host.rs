@@ -35,16 +35,17 @@ pub(crate) use wasi_glue::{NAMESPACE as WASI_NAMESPACE, WasiSetup, resume_wasi};
 
 use crate::limits::Limits;
 use crate::sched::Seat;
+use crate::state::State;
 use crate::value::{Exception, Value};
 
 /// Everything one tasklet is given. Made by [`Host::builder`], used up by
 /// [`Tasklet::spawn`](crate::Tasklet::spawn) or [`Tasklet::load`](crate::Tasklet::load).
 pub struct Host {
-    pub(crate) functions: HashMap<(String, String), HostFunction>,
+    pub(crate) functions: Arc<HashMap<(String, String), HostFunction>>,
     pub(crate) globals: HashMap<(String, String), Value>,
     /// Imported memories, tables and tags that the tasklet may have as its own.
-    pub(crate) adopted: HashSet<(String, String)>,
-    pub(crate) codecs: Codecs,
+    pub(crate) adopted: Arc<HashSet<(String, String)>>,
+    pub(crate) codecs: Arc<Codecs>,
     pub(crate) wasi: Option<WasiSetup>,
     /// Given by the scheduler.
     pub(crate) seat: Option<Seat>,
@@ -104,10 +105,10 @@ impl Host {
     /// A host that provides nothing.
     pub fn empty() -> Host {
         Host {
-            functions: HashMap::new(),
+            functions: Arc::default(),
             globals: HashMap::new(),
-            adopted: HashSet::new(),
-            codecs: Codecs::default(),
+            adopted: Arc::default(),
+            codecs: Arc::default(),
             wasi: None,
             seat: None,
             issued: None,
@@ -116,6 +117,28 @@ impl Host {
             user: Box::new(()),
         }
     }
+
+    /// What a fork of that tasklet is given: all that has no state of its own.
+    pub(crate) fn inherited(of: &State) -> Host {
+        Host {
+            functions: of.heritage.functions.clone(),
+            adopted: of.heritage.adopted.clone(),
+            codecs: of.codecs.clone(),
+            limits: of.limiter.limits.clone(),
+            ..Host::empty()
+        }
+    }
+
+    /// What its forks will inherit.
+    pub(crate) fn heritage(&self) -> Heritage {
+        Heritage { functions: self.functions.clone(), adopted: self.adopted.clone() }
+    }
+}
+
+/// What of a host a tasklet's forks are given, and it needs no more itself.
+pub(crate) struct Heritage {
+    functions: Arc<HashMap<(String, String), HostFunction>>,
+    adopted: Arc<HashSet<(String, String)>>,
 }
 
 impl fmt::Debug for Host {
@@ -160,7 +183,8 @@ impl HostBuilder {
     }
 
     fn provide(mut self, module: &str, name: &str, function: HostFunction) -> HostBuilder {
-        self.host.functions.insert((module.to_string(), name.to_string()), function);
+        Arc::make_mut(&mut self.host.functions)
+            .insert((module.to_string(), name.to_string()), function);
         self
     }
 

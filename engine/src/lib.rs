@@ -62,8 +62,8 @@ pub use memories::Memories;
 pub use module::{Module, ModuleCache};
 #[doc(inline)]
 pub use sched::{
-    Budget, ChannelId, ChannelName, ChannelOptions, Direction, Flags, Handed, LoadOptions, Message,
-    NotPut, Preference, RunResult, Scheduler, Spawn, Taken, TaskletId,
+    Budget, ChannelId, ChannelName, ChannelOptions, Direction, Flags, Handed, LoadOptions, Loaded,
+    Message, NotPut, Preference, RunResult, Scheduler, SetOptions, Spawn, Taken, TaskletId,
 };
 pub use snapshot::{Digest, PauseReason, Profile, Snapshot};
 pub use target::Target;

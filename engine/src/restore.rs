@@ -43,7 +43,7 @@ impl Tasklet {
         digest: Digest,
         host: Host,
     ) -> Result<Tasklet, Error> {
-        Tasklet::load_with(module, Given::Lent(snapshot), digest, host, Files::none())
+        Tasklet::load_with(module, Given::Lent(snapshot), Some(digest), host, Files::none())
     }
 
     /// The same of a snapshot that is not needed any more: its pages are given back as they are
@@ -58,7 +58,7 @@ impl Tasklet {
         host: Host,
     ) -> Result<Tasklet, Error> {
         let given = Given::Own(Box::new(snapshot));
-        Tasklet::load_with(module, given, digest, host, Files::none())
+        Tasklet::load_with(module, given, Some(digest), host, Files::none())
     }
 
     /// The same of a snapshot that was read from files. Large runs of pages are not copied but
@@ -81,13 +81,23 @@ impl Tasklet {
         let mappings: Vec<&Mapping> = resolved.files.mappings().collect();
         let given = Given::Lent(&resolved.snapshot);
         let files = Files { mappings: &mappings, mappings_left: MAPPINGS_MAX };
-        Tasklet::load_with(module, given, resolved.digest, host, files)
+        Tasklet::load_with(module, given, Some(resolved.digest), host, files)
+    }
+
+    /// The same of a snapshot that is no file of its own: what is written next has the parent that
+    /// this one has.
+    pub(crate) fn restore(
+        module: &Module,
+        snapshot: &Snapshot<'_>,
+        host: Host,
+    ) -> Result<Tasklet, Error> {
+        Tasklet::load_with(module, Given::Lent(snapshot), None, host, Files::none())
     }
 
     fn load_with(
         module: &Module,
         mut given: Given<'_, '_>,
-        digest: Digest,
+        digest: Option<Digest>,
         host: Host,
         files: Files<'_>,
     ) -> Result<Tasklet, Error> {
@@ -141,7 +151,7 @@ impl Tasklet {
             charged: checked.charged,
             fuel: checked.fuel,
             cut: module.pace().first_cut(checked.charged),
-            parent: Some(digest),
+            parent: digest.or(snapshot.parent),
         })
     }
 }

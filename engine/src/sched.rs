@@ -8,6 +8,7 @@ mod budget;
 mod channel;
 mod channels;
 mod core;
+mod fork;
 mod hooks;
 pub(crate) mod limits;
 mod message;
@@ -16,6 +17,7 @@ mod queue;
 mod result;
 mod run;
 pub(crate) mod seat;
+mod sets;
 mod spawn;
 mod woken;
 
@@ -29,6 +31,7 @@ pub use moving::{LoadOptions, NotPut, Taken};
 pub use result::{Flags, RunResult};
 pub use seat::{ChannelName, Message};
 pub(crate) use seat::{NAMESPACE, Seat};
+pub use sets::{Loaded, SetOptions};
 pub use spawn::Spawn;
 
 use self::core::{Core, Place, Refusal};

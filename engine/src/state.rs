@@ -8,7 +8,7 @@ use wasmtime::{AsContextMut, Func, Global, Instance, Memory, Ref, Table, Tag, Ty
 
 use crate::changes::Changes;
 use crate::error::Error;
-use crate::host::{Codecs, Issued};
+use crate::host::{Codecs, Heritage, Issued};
 use crate::limits::Limiter;
 use crate::module::Image;
 use crate::sched::Seat;
@@ -27,6 +27,7 @@ pub(crate) struct State {
     /// Its place in a scheduler, if it is in one.
     pub(crate) seat: Option<Seat>,
     pub(crate) codecs: Arc<Codecs>,
+    pub(crate) heritage: Heritage,
     /// What memories and tables began with, once it is known.
     pub(crate) image: Option<Arc<Image>>,
     /// What is known of the memories' pages.

@@ -21,18 +21,28 @@ pub(super) fn begins(start: &[u8]) -> bool {
     magic.is_some_and(|magic| magic == MAGIC || magic & !15 == SKIPPABLE_MAGIC)
 }
 
-/// Reads a snapshot out of a compressed stream. What comes out is read as it comes, and held to the
-/// limits: a small file that claims to be a large snapshot costs no more than one that is.
+/// Reads a snapshot out of a compressed stream; its version goes along.
 pub(super) fn read(
     input: &mut dyn io::BufRead,
     limits: &Limits,
 ) -> Result<((Snapshot<'static>, Digest), u64), Error> {
+    let (read, start) = read_by(input, |mut inside| Snapshot::read_from(&mut inside, limits))?;
+    Ok((read, super::version(&start)))
+}
+
+/// Has something read out of a compressed stream, and returns its first bytes too. What comes out is
+/// read as it comes, and held to the limits: a small file that claims to be a large snapshot costs no
+/// more than one that is.
+pub(super) fn read_by<T>(
+    input: &mut dyn io::BufRead,
+    read: impl FnOnce(&mut dyn Read) -> Result<T, snapshot::Error>,
+) -> Result<(T, Vec<u8>), Error> {
     let unusable = |error: io::Error| Error::from(snapshot::Error::from(damaged(&error)));
     let mut decoder = zstd::Decoder::with_buffer(input).map_err(unusable)?;
     decoder.window_log_max(WINDOW_LOG_MAX).map_err(unusable)?;
     let mut inside = Inside { decoder, failed: None, start: Vec::new() };
-    match Snapshot::read_from(&mut inside, limits) {
-        Ok(read) => Ok((read, super::version(&inside.start))),
+    match read(&mut inside) {
+        Ok(read) => Ok((read, inside.start)),
         // The stream itself is at fault, and not what the reader says of what it got.
         Err(_) if inside.failed.is_some() => {
             Err(snapshot::Error::from(inside.failed.take().expect("it was just there")).into())

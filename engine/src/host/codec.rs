@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::{HostBuilder, HostError};
 use crate::error::Error;
@@ -12,10 +13,10 @@ type Encode = dyn Fn(&dyn Any) -> Result<Vec<u8>, HostError> + Send + Sync;
 type Decode = dyn Fn(&[u8]) -> Result<HostObject, HostError> + Send + Sync;
 
 /// The codecs of a host, by the type of the objects and by the name in snapshots.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Codecs {
-    encode: HashMap<TypeId, (String, Box<Encode>)>,
-    decode: HashMap<String, Box<Decode>>,
+    encode: HashMap<TypeId, (String, Arc<Encode>)>,
+    decode: HashMap<String, Arc<Decode>>,
 }
 
 impl HostBuilder {
@@ -35,9 +36,9 @@ impl HostBuilder {
             None => Err(HostError::new("an object of another type")),
         };
         let decode = move |bytes: &[u8]| decode(bytes).map(HostObject::new);
-        let codecs = &mut self.host.codecs;
-        codecs.encode.insert(TypeId::of::<T>(), (name.to_string(), Box::new(encode)));
-        codecs.decode.insert(name.to_string(), Box::new(decode));
+        let codecs = Arc::make_mut(&mut self.host.codecs);
+        codecs.encode.insert(TypeId::of::<T>(), (name.to_string(), Arc::new(encode)));
+        codecs.decode.insert(name.to_string(), Arc::new(decode));
         self
     }
 }

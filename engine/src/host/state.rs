@@ -1,6 +1,8 @@
 //! Imported state: globals, which the host gives, and memories, tables and tags, which a tasklet
 //! can have as its own.
 
+use std::sync::Arc;
+
 use tasklet_instrumenter::{GlobalInfo, Metadata};
 use wasmtime::{ExternType, Global, RootScope, Store};
 
@@ -25,7 +27,7 @@ impl HostBuilder {
     /// Lets the tasklet have an imported memory, table or tag as its own: of the type the module
     /// asks for, of the least size, zero or null. Nobody else sees it but by way of host imports.
     pub fn adopt(mut self, module: &str, name: &str) -> HostBuilder {
-        self.host.adopted.insert((module.to_string(), name.to_string()));
+        Arc::make_mut(&mut self.host.adopted).insert((module.to_string(), name.to_string()));
         self
     }
 }

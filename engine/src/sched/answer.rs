@@ -49,7 +49,14 @@ impl Scheduler {
                 }
                 self.tell(id, 0, After::Stay)
             }
-            Request::Spawn { entry, argument } => self.answer_spawn(id, entry, argument.0),
+            Request::Spawn { entry, argument } => {
+                let child = self.spawn_child(id, entry, argument.0);
+                self.answer_child(id, "spawn", child)
+            }
+            Request::Fork => {
+                let child = self.fork_current(id);
+                self.answer_child(id, "fork", child)
+            }
         }
     }
 
@@ -119,13 +126,14 @@ impl Scheduler {
         Ok(())
     }
 
-    fn answer_spawn(
+    /// Tells a tasklet of the one that it asked for.
+    fn answer_child(
         &mut self,
         id: TaskletId,
-        entry: String,
-        argument: Vec<u8>,
+        import: &str,
+        child: Result<TaskletId, Error>,
     ) -> Result<After, Error> {
-        match self.spawn_child(id, entry, argument) {
+        match child {
             Ok(child) => self.tell(id, child.0 as i64, After::Stay),
             Err(Error::NoSuchExport { .. } | Error::Arguments { .. }) => {
                 self.tell(id, code::NO_ENTRY, After::Stay)
@@ -136,7 +144,7 @@ impl Scheduler {
             Err(error) if error.kind() == ErrorKind::Internal => Err(error),
             // The parent cannot help it, and its embedder has to know.
             Err(error) => {
-                let message = format!("{} `tasklet::spawn`: {error}", TrapKind::Host.text());
+                let message = format!("{} `tasklet::{import}`: {error}", TrapKind::Host.text());
                 self.member(id)?.tasklet.end_with(TrapKind::Host, message)?;
                 Ok(After::Stay)
             }

@@ -305,5 +305,6 @@ impl Core {
     }
 }
 
+mod sets;
 #[cfg(test)]
 mod tests;

@@ -100,6 +100,8 @@ pub(crate) enum Request {
         entry: String,
         argument: Bytes,
     },
+    /// A copy of itself.
+    Fork,
 }
 
 impl Request {

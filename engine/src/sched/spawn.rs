@@ -87,15 +87,20 @@ impl Scheduler {
     }
 
     /// Takes a tasklet in, paused.
-    pub(super) fn add(&mut self, mut tasklet: Tasklet, channels: Vec<ChannelId>) -> TaskletId {
+    pub(super) fn add(&mut self, tasklet: Tasklet, channels: Vec<ChannelId>) -> TaskletId {
         let id = self.core.add();
+        self.add_as(id, tasklet, channels);
+        id
+    }
+
+    /// Takes a tasklet in under a number that is its already.
+    pub(super) fn add_as(&mut self, id: TaskletId, mut tasklet: Tasklet, channels: Vec<ChannelId>) {
         tasklet.store.data_mut().seat.get_or_insert_default().id = id;
         if self.modules.len() < MODULES_KEPT_MAX {
             let module = tasklet.module();
             self.modules.entry(module.hash()).or_insert_with(|| module.clone());
         }
         self.tasklets.insert(id, Box::new(Member { tasklet, channels }));
-        id
     }
 
     fn grants(

@@ -112,6 +112,7 @@ pub(crate) fn instantiate(
     globals: &[Value],
 ) -> Result<(Store<State>, Arc<Exports>), Error> {
     host::check_adopted(&host, module.metadata())?;
+    let heritage = host.heritage();
     let Host { functions, codecs, mut limits, user, seat, issued, trace_imports, .. } = host;
     check_limits(module, &limits)?;
     limits.stack_bytes = limits.stack_bytes.min(STACK_BYTES_MAX);
@@ -124,7 +125,8 @@ pub(crate) fn instantiate(
         functions: None,
         wasi,
         seat,
-        codecs: Arc::new(codecs),
+        codecs,
+        heritage,
         image: None,
         changes: Changes::default(),
         user,

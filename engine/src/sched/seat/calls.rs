@@ -55,6 +55,7 @@ functions! {
     Balance "balance" (1) I64,
     Close "close" (1) I32,
     Spawn "spawn" (4) I64,
+    Fork "fork" (0) I64,
 }
 
 /// What has become of a call.
@@ -150,7 +151,7 @@ impl Seat {
         let channel = arg(0);
         let takes_channel = !matches!(
             function,
-            Function::Yield | Function::Park | Function::Atomic | Function::Spawn
+            Function::Yield | Function::Park | Function::Atomic | Function::Spawn | Function::Fork
         );
         if takes_channel && channel as usize >= self.channels.len() {
             return Ok(Err(code::NO_CHANNEL));
@@ -172,6 +173,7 @@ impl Seat {
             }
             Function::Balance => Ok(Request::Balance { channel }),
             Function::Close => Ok(Request::Close { channel }),
+            Function::Fork => Ok(Request::Fork),
             Function::Spawn => {
                 spawn(slice(memory, arg(0), arg(1))?, slice(memory, arg(2), arg(3))?)
             }

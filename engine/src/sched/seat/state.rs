@@ -61,7 +61,8 @@ impl Seat {
             Some(Request::Spawn { entry, argument }) => {
                 !long(entry) && argument.0.len() <= ARGUMENT_BYTES_MAX
             }
-            Some(Request::Yield | Request::Park | Request::Atomic { .. }) | None => true,
+            Some(Request::Yield | Request::Park | Request::Atomic { .. } | Request::Fork)
+            | None => true,
         };
         let answered = match &state.answer {
             Some(Answer::Message { bytes, .. }) => message_fits(bytes),

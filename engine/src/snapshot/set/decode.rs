@@ -1,9 +1,9 @@
 //! A set in.
 
-use super::super::{decode, pages};
 use super::super::reader::Reader;
 use super::super::writer::major;
 use super::super::{Digest, Error, ErrorKind, ModuleRef, header};
+use super::super::{decode, pages};
 use super::rules::{self, Order};
 use super::{
     Channel, ChannelState, FORMAT, Limits, Member, Place, SNAPSHOT_VERSION, Set, VERSION, encode,
@@ -54,10 +54,7 @@ fn length(r: &mut Reader<'_>, limit: u64, what: &'static str) -> Result<u64, Err
     Ok(len)
 }
 
-fn decode_modules<'r>(
-    r: &mut Reader<'r>,
-    limits: &Limits,
-) -> Result<Vec<ModuleRef<'r>>, Error> {
+fn decode_modules<'r>(r: &mut Reader<'r>, limits: &Limits) -> Result<Vec<ModuleRef<'r>>, Error> {
     let len = length(r, limits.modules, "modules")?;
     let mut previous = None;
     r.items(len, |r| {
@@ -93,8 +90,7 @@ fn decode_own(r: &mut Reader<'_>) -> Result<ChannelState, Error> {
     r.key(&mut map, "preference")?;
     let at = r.at();
     let text = r.text("a preference")?;
-    let all =
-        [Preference::Receiver, Preference::Neither, Preference::Sender, Preference::Both];
+    let all = [Preference::Receiver, Preference::Neither, Preference::Sender, Preference::Both];
     let preference = all.into_iter().find(|one| encode::preference(*one) == text);
     let preference = preference.ok_or_else(|| Error::malformed(at, "unknown preference"))?;
     r.end(map)?;
@@ -115,8 +111,7 @@ fn decode_member<'r>(
     r.rule(at, order.place(number, place, &channels))?;
     let at = r.at();
     let header = header::decode_header(r)?;
-    let module =
-        ModuleRef { hash: header.module_hash, size: header.module_size, bytes: None };
+    let module = ModuleRef { hash: header.module_hash, size: header.module_size, bytes: None };
     let snapshot = decode::decode_body(r, header, module, pages::Layout::Packed)?;
     r.rule(at, order.snapshot(&snapshot))?;
     Ok(Member { number, place, channels, snapshot })

@@ -1,0 +1,37 @@
+//! Tasklets that come in together, each to where it stood.
+
+use super::{Core, Place};
+use crate::sched::channel::Direction;
+use crate::sched::{ChannelId, TaskletId};
+
+impl Core {
+    /// The highest number that was given.
+    pub(crate) fn numbered(&self) -> u64 {
+        self.next_tasklet
+    }
+
+    /// Makes sure that numbers up to this one are not given any more.
+    pub(crate) fn skip_to(&mut self, numbered: u64) {
+        self.next_tasklet = self.next_tasklet.max(numbered);
+    }
+
+    /// A new tasklet under a number that no other has or had; it is paused.
+    pub(crate) fn add_as(&mut self, id: TaskletId) {
+        self.skip_to(id.0);
+        self.nodes.insert(id, Place::Paused);
+    }
+
+    /// Those that are paused, by number.
+    pub(crate) fn paused(&self) -> impl Iterator<Item = TaskletId> {
+        let all = self.nodes.sorted().into_iter();
+        all.filter(|(_, slot)| *self.nodes.get(*slot) == Place::Paused).map(|(id, _)| id)
+    }
+
+    /// Has a paused tasklet wait on a channel that is open and on which nobody waits for the
+    /// contrary, last in its line.
+    pub(crate) fn wait_in_line(&mut self, id: TaskletId, on: ChannelId, direction: Direction) {
+        if let Some(slot) = self.nodes.find(id) {
+            self.block(slot, on, direction);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Copies of tasklets, that go on where the originals stand.
+
+use super::core::Place;
+use super::seat::Answer;
+use super::{Scheduler, Seat, TaskletId};
+use crate::capture::SnapshotOptions;
+use crate::error::Error;
+use crate::host::Host;
+use crate::tasklet::Tasklet;
+
+impl Scheduler {
+    /// Makes a second tasklet of one: at the same place, with the same memory and channels. It stands
+    /// where the original does, last in the same line; what it is asked or told is the same, but for
+    /// its number.
+    ///
+    /// Nothing is written or compiled. Pages that the guest never touched stay shared with all
+    /// tasklets of the module; the others are copied.
+    ///
+    /// Its host is made by [`child_host`](Scheduler::child_host). Otherwise it has the original's
+    /// host imports, codecs and limits, but no user data and no directories;
+    /// [`fork_with`](Scheduler::fork_with) gives it a host of its own.
+    ///
+    /// # Errors
+    /// Those of [`Tasklet::snapshot`] and [`Tasklet::load`], [`Error::NoSuchTasklet`],
+    /// [`Error::Limit`].
+    pub fn fork(&mut self, id: TaskletId) -> Result<TaskletId, Error> {
+        let member = self.member(id)?;
+        let inherited = Host::inherited(member.tasklet.store.data());
+        let host = self.hooks.child_host.as_mut().map(|make| make(id));
+        self.fork_with(id, host.unwrap_or(inherited))
+    }
+
+    /// The same with a host, as it would be given to a tasklet that is loaded.
+    ///
+    /// # Errors
+    /// Those of [`fork`](Scheduler::fork).
+    pub fn fork_with(&mut self, id: TaskletId, mut host: Host) -> Result<TaskletId, Error> {
+        self.check_room()?;
+        host.seat = Some(Seat::default());
+        let member = self.member(id)?;
+        let (module, channels) = (member.tasklet.module().clone(), member.channels.clone());
+        let snapshot = member.tasklet.snapshot(&SnapshotOptions::default())?;
+        let copy = Tasklet::restore(&module, &snapshot, host)?;
+        let fork = self.add(copy, channels);
+        match self.core.place(id) {
+            Some(Place::Ready | Place::Current) => self.core.requeue(fork),
+            Some(Place::Outside) => self.core.wait_outside(fork),
+            Some(Place::Blocked(on, direction)) => self.core.wait_in_line(fork, on, direction),
+            Some(Place::Paused) | None => {}
+        }
+        Ok(fork)
+    }
+
+    /// Forks the current tasklet, which asked for it. The copy is told 0.
+    pub(super) fn fork_current(&mut self, id: TaskletId) -> Result<TaskletId, Error> {
+        self.seat(id)?.answer(Answer::Code(0));
+        let fork = self.fork(id);
+        // The original is answered with what comes of it.
+        self.seat(id)?.answer = None;
+        fork
+    }
+}

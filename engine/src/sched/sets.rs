@@ -1,0 +1,167 @@
+//! Many tasklets, and the channels between them, written down together.
+
+mod load;
+
+pub use load::{Loaded, SetOptions};
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Write;
+
+use super::{ChannelId, Scheduler, TaskletId};
+use crate::capture::SnapshotOptions;
+use crate::error::Error;
+use crate::module::Module;
+use crate::sched::core::Place as CorePlace;
+use crate::snapshot::set::{Channel, ChannelState, Place, Writer};
+use crate::snapshot::{self, Digest, ModuleRef};
+
+/// What is to be written.
+struct Plan {
+    /// The channels that are in the file, as it has them, and their positions in it.
+    channels: Vec<Channel>,
+    positions: HashMap<ChannelId, u32>,
+    tasklets: Vec<(TaskletId, Place)>,
+    modules: BTreeMap<Digest, Module>,
+}
+
+impl Scheduler {
+    /// Writes all tasklets and all channels, and returns the digest: who is ready, who waits where
+    /// and for what, and in which order. Nothing changes by it.
+    ///
+    /// How tasklets have ended, hooks and limits are not in it. Of the options, whether the modules
+    /// are embedded, each once, and the labels count.
+    ///
+    /// # Errors
+    /// [`Error::Tasklet`] names the tasklet that cannot be written down, and why; [`Error::Write`].
+    /// What was written then is incomplete.
+    pub fn dump_all(
+        &mut self,
+        out: &mut impl Write,
+        options: &SnapshotOptions,
+    ) -> Result<Digest, Error> {
+        let tasklets: BTreeSet<TaskletId> = self.tasklets.keys().copied().collect();
+        let channels: BTreeSet<ChannelId> = self.channel_names.keys().copied().collect();
+        self.write_set(out, &tasklets, &channels, options)
+    }
+
+    /// Writes these tasklets and these channels: as [`dump_all`](Scheduler::dump_all), but other
+    /// channels that the tasklets were given lie outside, and only their names are written. Where
+    /// the set is loaded they are found by these; see [`SetOptions::channels`].
+    ///
+    /// # Errors
+    /// Those of [`dump_all`](Scheduler::dump_all), [`Error::NoSuchTasklet`] and
+    /// [`Error::NoSuchChannel`].
+    pub fn dump_set(
+        &mut self,
+        out: &mut impl Write,
+        tasklets: &[TaskletId],
+        channels: &[ChannelId],
+        options: &SnapshotOptions,
+    ) -> Result<Digest, Error> {
+        if let Some(id) = tasklets.iter().find(|id| !self.tasklets.contains_key(id)) {
+            return Err(Error::NoSuchTasklet { id: *id });
+        }
+        if let Some(id) = channels.iter().find(|id| !self.channel_names.contains_key(id)) {
+            return Err(Error::NoSuchChannel { name: id.to_string() });
+        }
+        let (tasklets, channels) =
+            (tasklets.iter().copied().collect(), channels.iter().copied().collect());
+        self.write_set(out, &tasklets, &channels, options)
+    }
+
+    fn write_set(
+        &mut self,
+        out: &mut impl Write,
+        tasklets: &BTreeSet<TaskletId>,
+        channels: &BTreeSet<ChannelId>,
+        options: &SnapshotOptions,
+    ) -> Result<Digest, Error> {
+        let plan = self.plan(tasklets, channels)?;
+        let failed = |error: snapshot::Error| Error::Write(Box::new(error));
+        let modules: Vec<ModuleRef<'_>> = (plan.modules.values())
+            .map(|module| ModuleRef {
+                hash: module.hash(),
+                size: module.original().len() as u64,
+                bytes: options.embed_module.then(|| module.original().into()),
+            })
+            .collect();
+        let (numbered, count) = (self.core.numbered(), plan.tasklets.len() as u64);
+        let (labels, channels) = (&options.labels, &plan.channels);
+        let mut writer =
+            Writer::new(out, numbered, labels, &modules, channels, count).map_err(failed)?;
+        let mut options = SnapshotOptions::default();
+        options.embed_module = false;
+        for (id, place) in plan.tasklets {
+            let member = self.member(id)?;
+            let given = member.given(&plan.positions);
+            let snapshot = member.tasklet.snapshot(&options);
+            let snapshot = snapshot.map_err(|error| error.of(id))?;
+            writer.tasklet(id.0, place, &given, &snapshot).map_err(failed)?;
+        }
+        writer.finish().map_err(failed)
+    }
+
+    /// Finds out what is to be written, in its order: nothing in it depends on hashes.
+    fn plan(
+        &mut self,
+        tasklets: &BTreeSet<TaskletId>,
+        own: &BTreeSet<ChannelId>,
+    ) -> Result<Plan, Error> {
+        let mut modules = BTreeMap::new();
+        let mut all = own.clone();
+        for id in tasklets {
+            let member = self.member(*id)?;
+            let module = member.tasklet.module().clone();
+            modules.entry(module.hash()).or_insert(module);
+            if member.seat().is_some_and(|seat| seat.linked) {
+                all.extend(member.channels.iter().copied());
+            }
+        }
+        let named = all.iter().filter_map(|id| Some((self.channel_names.get(id)?, *id)));
+        let mut named: Vec<(&String, ChannelId)> = named.collect();
+        // As the format has them.
+        named.sort_by_key(|(name, _)| (name.len(), *name));
+        let mut plan =
+            Plan { channels: Vec::new(), positions: HashMap::new(), tasklets: Vec::new(), modules };
+        for (position, (name, id)) in (0u32..).zip(named) {
+            let state = self.core.channel(id).filter(|_| own.contains(&id));
+            let state = state.map(|it| ChannelState { closed: it.closed, options: it.options });
+            plan.channels.push(Channel { name: name.clone(), own: state });
+            plan.positions.insert(id, position);
+        }
+        let mut line: Vec<(TaskletId, Place)> = Vec::with_capacity(tasklets.len());
+        line.extend(self.core.ready().map(|id| (id, Place::Ready)));
+        line.extend(self.core.outside().map(|id| (id, Place::Waiting)));
+        let blocked = self.core.blocked().filter(|(id, _)| tasklets.contains(id));
+        let waited_on: BTreeSet<(u32, ChannelId)> = blocked
+            .filter_map(|(_, channel)| Some((*plan.positions.get(&channel)?, channel)))
+            .collect();
+        for (position, channel) in waited_on {
+            line.extend(self.core.waiting_on(channel).filter_map(
+                |id| match self.core.place(id)? {
+                    CorePlace::Blocked(_, direction) => {
+                        Some((id, Place::Blocked(position, direction)))
+                    }
+                    _ => None,
+                },
+            ));
+        }
+        line.extend(self.core.paused().map(|id| (id, Place::Paused)));
+        line.retain(|(id, _)| tasklets.contains(id));
+        if line.len() != tasklets.len() {
+            return Err(Error::internal("a tasklet that stands nowhere"));
+        }
+        plan.tasklets = line;
+        Ok(plan)
+    }
+}
+
+impl super::Member {
+    /// The positions of the channels that the guest can name.
+    fn given(&mut self, positions: &HashMap<ChannelId, u32>) -> Vec<Option<u32>> {
+        if !self.seat().is_some_and(|seat| seat.linked) {
+            return Vec::new();
+        }
+        self.channels.iter().map(|id| positions.get(id).copied()).collect()
+    }
+}
