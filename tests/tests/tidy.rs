@@ -228,6 +228,7 @@ fn every_limit_is_documented() {
         "engine/src/limits.rs",
         "engine/src/sched/limits.rs",
         "engine/src/snapshot/limits.rs",
+        "engine/src/snapshot/set/limits.rs",
         "engine/src/wasi/limits.rs",
     ] {
         names.extend(limits(path));

@@ -9,6 +9,7 @@ mod golden;
 mod hostile;
 mod roundtrip;
 mod sample;
+mod set;
 
 /// The bytes of a snapshot, and that its digest is what `b3sum` says of all but the last 32.
 fn encoded(snapshot: &Snapshot<'_>) -> Vec<u8> {

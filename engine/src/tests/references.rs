@@ -333,7 +333,7 @@ fn imported_state_needs_the_hosts_word() {
     let spawn = |host: HostBuilder| Tasklet::spawn(&module, host.build(), main_of("x"));
     for (name, kind) in [("memory", "memory"), ("objects", "table"), ("tag", "tag")] {
         let mut host = builder(0).build();
-        host.adopted.remove(&env(name).unwrap());
+        std::sync::Arc::make_mut(&mut host.adopted).remove(&env(name).unwrap());
         let error = Tasklet::spawn(&module, host, main_of("x")).unwrap_err();
         let Error::UnknownImport { name: found, ty, way_out, .. } = &error else {
             panic!("{error:?}")

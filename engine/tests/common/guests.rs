@@ -23,6 +23,7 @@ pub const PRELUDE: &str = r#"
     (import "tasklet" "balance" (func $balance (param i32) (result i64)))
     (import "tasklet" "close" (func $close (param i32) (result i32)))
     (import "tasklet" "spawn" (func $spawn (param i32 i32 i32 i32) (result i64)))
+    (import "tasklet" "fork" (func $fork (result i64)))
     (import "test" "log" (func $log (param i64)))
     (memory (export "memory") 1)
     (data (i32.const 0) "c")

@@ -28,7 +28,7 @@ impl Random {
         self.number() as u32
     }
 
-    fn list<T>(&mut self, most: u64, mut item: impl FnMut(&mut Random) -> T) -> Vec<T> {
+    pub fn list<T>(&mut self, most: u64, mut item: impl FnMut(&mut Random) -> T) -> Vec<T> {
         (0..self.below(most + 1)).map(|_| item(self)).collect()
     }
 
@@ -56,7 +56,7 @@ impl Random {
         self.ascending(most).into_iter().map(|index| (index, self.value())).collect()
     }
 
-    fn text(&mut self) -> String {
+    pub fn text(&mut self) -> String {
         self.list(30, |r| char::from_u32(r.index() >> 11).unwrap_or('ß')).into_iter().collect()
     }
 

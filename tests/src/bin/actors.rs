@@ -1,0 +1,151 @@
+//! Actors that talk in a ring and write to a board, in a process that can be left in the middle of it:
+//!
+//!     actors whole COUNT         runs all of it and prints how it ended
+//!     actors begin COUNT FILE    runs half of it and writes everything to a file
+//!     actors go-on FILE          goes on from there and prints how it ended
+//!
+//! How it ended is a hash of how each has. What they say depends on the order in which they come to
+//! the board, so it tells whether every line was kept. `tests/tests/actors.rs` and
+//! `tests/cross/scheduler` compare.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use tasklet_engine::{
+    Budget, ChannelOptions, Engine, EngineOptions, Entry, Module, Preference, RunResult, Scheduler,
+    SetOptions, SnapshotOptions, Spawn, Status, TaskletId, Value,
+};
+
+const GUEST: &str = r#"(module
+  (import "tasklet" "id" (func $id (result i64)))
+  (import "tasklet" "channel" (func $channel (param i32 i32) (result i32)))
+  (import "tasklet" "send" (func $send (param i32 i32 i32) (result i32)))
+  (import "tasklet" "receive" (func $receive (param i32 i32 i32) (result i64)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "inoutboard")
+  (func $mix (param $h i64) (param $x i64) (result i64)
+    (i64.rotl (i64.mul (i64.xor (local.get $h) (local.get $x)) (i64.const 0x9e3779b97f4a7c15))
+      (i64.const 29)))
+  ;; What it has heard so far is at 64, the message at 128.
+  (func $hear (param $channel i32)
+    (drop (call $receive (local.get $channel) (i32.const 128) (i32.const 8)))
+    (i64.store (i32.const 64) (call $mix (i64.load (i32.const 64)) (i64.load (i32.const 128)))))
+  (func $say (param $channel i32)
+    (i64.store (i32.const 128) (call $mix (i64.load (i32.const 64)) (call $id)))
+    (drop (call $send (local.get $channel) (i32.const 128) (i32.const 8))))
+  ;; Hears from the one before, writes to the board now and then, tells the next.
+  (func (export "actor") (param $begins i32) (param $rounds i32) (result i64) (local $i i32)
+    (if (local.get $begins) (then (call $say (call $channel (i32.const 2) (i32.const 3)))))
+    (loop $l
+      (call $hear (call $channel (i32.const 0) (i32.const 2)))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (if (i32.and (local.get $i) (i32.const 1))
+        (then (call $say (call $channel (i32.const 5) (i32.const 5)))))
+      (if (i32.lt_s (local.get $i) (local.get $rounds))
+        (then (call $say (call $channel (i32.const 2) (i32.const 3))) (br $l)))
+      (if (i32.eqz (local.get $begins))
+        (then (call $say (call $channel (i32.const 2) (i32.const 3))))))
+    (i64.load (i32.const 64)))
+  (func (export "board") (param $messages i32) (result i64) (local $i i32)
+    (loop $l
+      (call $hear (call $channel (i32.const 5) (i32.const 5)))
+      (br_if $l (i32.lt_s
+        (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $messages))))
+    (i64.load (i32.const 64))))"#;
+
+/// How often each hears from the one before; it writes to the board every other time.
+const ROUNDS: usize = 4;
+/// How many begin a round of their own: one in so many.
+const BEGINS: usize = 7;
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let began = Instant::now();
+    let mut options = EngineOptions::default();
+    if let Ok(target) = std::env::var("TASKLET_TESTS_TARGET") {
+        options.target = target.parse()?;
+    }
+    let engine = Engine::new(&options)?;
+    let mut sched = Scheduler::new(&engine);
+    match args[..] {
+        ["whole", count] => {
+            let all = spawn(&mut sched, &engine, count.parse()?)?;
+            finish(&mut sched, &all)?;
+        }
+        ["begin", count, file] => {
+            let all = spawn(&mut sched, &engine, count.parse()?)?;
+            half(&mut sched, all.len())?;
+            let mut out = BufWriter::new(File::create(file)?);
+            let dumping = Instant::now();
+            sched.dump_all(&mut out, &SnapshotOptions::default())?;
+            out.flush()?;
+            eprintln!("dumped in {:?}", dumping.elapsed());
+        }
+        ["go-on", file] => {
+            let bytes = std::fs::read(file)?;
+            let loading = Instant::now();
+            let loaded = sched.load_set(&bytes, SetOptions::default())?;
+            eprintln!("loaded {} bytes in {:?}", bytes.len(), loading.elapsed());
+            let all: Vec<TaskletId> = loaded.tasklets.into_iter().map(|(_, id)| id).collect();
+            finish(&mut sched, &all)?;
+        }
+        _ => bail!("actors whole COUNT, begin COUNT FILE, or go-on FILE"),
+    }
+    eprintln!("all in {:?}", began.elapsed());
+    Ok(())
+}
+
+/// The board, and a ring of actors.
+fn spawn(sched: &mut Scheduler, engine: &Engine, count: usize) -> anyhow::Result<Vec<TaskletId>> {
+    let module = Module::load(engine, &wat::parse_str(GUEST)?)?;
+    // Nobody waits for the board to have read it, so that a long line forms.
+    let late = ChannelOptions { preference: Preference::Sender, ..ChannelOptions::default() };
+    let board = sched.channel("board", late)?;
+    let ring = (0..count).map(|n| sched.channel(&format!("{n}"), ChannelOptions::default()));
+    let ring = ring.collect::<Result<Vec<_>, _>>()?;
+    let invoke = |name: &str, args: &[i32]| {
+        let args = args.iter().copied().map(Value::I32).collect();
+        Spawn::new(Entry::Invoke { name: name.into(), args }).channel("board", board)
+    };
+    let mut all = Vec::with_capacity(count + 1);
+    for n in 0..count {
+        let begins = i32::from(n % BEGINS == 0);
+        let actor = invoke("actor", &[begins, ROUNDS as i32]);
+        let actor = actor.channel("in", ring[n]).channel("out", ring[(n + 1) % count]);
+        all.push(sched.spawn(&module, actor)?);
+    }
+    let messages = (count * ROUNDS.div_ceil(2)) as i32;
+    all.push(sched.spawn(&module, invoke("board", &[messages]))?);
+    Ok(all)
+}
+
+/// Runs until many are in the middle of everything, and nobody has ended.
+fn half(sched: &mut Scheduler, count: usize) -> anyhow::Result<()> {
+    let result = sched.run(Budget::total(count as u64 * 60).soft())?;
+    ensure!(result == RunResult::Expired, "{result:?}");
+    let all = sched.tasklets();
+    ensure!(all.len() == count, "{} of {count} are left", all.len());
+    let blocked = all.iter().filter(|id| sched.flags(**id).blocked).count();
+    let board = sched.find_channel("board").context("there is a board")?;
+    let (ready, board) = (sched.run_count(), sched.balance(board)?);
+    eprintln!("{ready} are ready, {blocked} wait, {board} of them at the board");
+    ensure!(ready > 1 && blocked > count / 4, "nobody talks");
+    Ok(())
+}
+
+fn finish(sched: &mut Scheduler, all: &[TaskletId]) -> anyhow::Result<()> {
+    let result = sched.run(Budget::unlimited())?;
+    ensure!(result == RunResult::Finished, "{result:?}");
+    let mut hasher = blake3::Hasher::new();
+    for id in all {
+        let Some(Status::Finished(results)) = sched.end(*id) else { bail!("{id} has no end") };
+        let [Value::I64(heard)] = results[..] else { bail!("{id} returned {results:?}") };
+        hasher.update(&id.number().to_le_bytes());
+        hasher.update(&heard.to_le_bytes());
+    }
+    println!("{} tasklets: {}", all.len(), hasher.finalize());
+    Ok(())
+}
