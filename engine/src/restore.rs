@@ -467,7 +467,8 @@ mod tests {
             let files = Files { mappings: &mappings, mappings_left: allowed };
             let given = Given::Lent(&resolved.snapshot);
             let mut loaded =
-                Tasklet::load_with(&module, given, resolved.digest, Host::empty(), files).unwrap();
+                Tasklet::load_with(&module, given, Some(resolved.digest), Host::empty(), files)
+                    .unwrap();
             assert_eq!(mappings_of(&path) - before, expected);
             let again = loaded.snapshot(&SnapshotOptions::default()).unwrap();
             assert!(again.memories == resolved.snapshot.memories, "{allowed}");
