@@ -89,8 +89,7 @@ impl Scheduler {
         let (labels, channels) = (&options.labels, &plan.channels);
         let mut writer =
             Writer::new(out, numbered, labels, &modules, channels, count).map_err(failed)?;
-        let mut options = SnapshotOptions::default();
-        options.embed_module = false;
+        let options = SnapshotOptions { embed_module: false, ..SnapshotOptions::default() };
         for (id, place) in plan.tasklets {
             let member = self.member(id)?;
             let given = member.given(&plan.positions);
