@@ -2,6 +2,7 @@
 
 mod calls;
 mod codec;
+mod common;
 mod ctx;
 mod issued;
 mod link;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use tasklet_instrumenter::{FunctionType, Metadata, ValType};
 
 pub(crate) use codec::Codecs;
+pub(crate) use common::{is_common, link_once};
 pub use ctx::HostCtx;
 pub(crate) use issued::Issued;
 pub(crate) use link::link;

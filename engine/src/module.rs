@@ -1,20 +1,25 @@
 //! Modules: an original, what the instrumenter knows of it, and its compiled form.
 
 mod cache;
+mod handles;
 mod image;
 
 use std::sync::{Arc, OnceLock};
 
 use tasklet_instrumenter::{self as instrumenter, FunctionType, Metadata, ValType};
+use wasmtime::InstancePre;
 
 pub use cache::ModuleCache;
+pub(crate) use handles::Handles;
 pub(crate) use image::Image;
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::host;
 use crate::limits::TAGS_MAX;
 use crate::pace::Pace;
 use crate::snapshot::{Digest, Snapshot};
+use crate::state::State;
 
 /// A module ready to run; cheap to clone, usable from any thread.
 #[derive(Clone)]
@@ -30,6 +35,8 @@ struct Inner {
     pace: Pace,
     compiled: wasmtime::Module,
     image: OnceLock<Arc<Image>>,
+    handles: OnceLock<Handles>,
+    linked: OnceLock<Option<InstancePre<State>>>,
 }
 
 impl Module {
@@ -68,6 +75,8 @@ impl Module {
             metadata: Arc::new(metadata),
             compiled,
             image: OnceLock::new(),
+            handles: OnceLock::new(),
+            linked: OnceLock::new(),
         };
         Ok(Module { inner: Arc::new(inner) })
     }
@@ -132,6 +141,21 @@ impl Module {
 
     pub(crate) fn compiled(&self) -> &wasmtime::Module {
         &self.inner.compiled
+    }
+
+    /// Where its exports are.
+    pub(crate) fn handles(&self) -> Result<&Handles, Error> {
+        if let Some(handles) = self.inner.handles.get() {
+            return Ok(handles);
+        }
+        let made = Handles::of(&self.inner.compiled, &self.inner.metadata)?;
+        Ok(self.inner.handles.get_or_init(|| made))
+    }
+
+    /// The module with all its imports, if they are the same for every tasklet: then they are linked
+    /// once.
+    pub(crate) fn linked(&self) -> Option<&InstancePre<State>> {
+        self.inner.linked.get_or_init(|| host::link_once(&self.inner.compiled)).as_ref()
     }
 
     /// The state before anything ran, given the values of imported globals in the module's order;

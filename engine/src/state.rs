@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use tasklet_instrumenter::{Metadata, ValType, abi};
+use tasklet_instrumenter::{Metadata, ValType};
 use wasmtime::{AsContextMut, Func, Global, Instance, Memory, Ref, Table, Tag, TypedFunc, Val};
 
 use crate::changes::Changes;
@@ -88,7 +88,7 @@ pub(crate) struct Exports {
     pub(crate) ref_sp: Global,
     pub(crate) frames: Memory,
     /// Those that the module needs.
-    shadow_tables: Vec<(ValType, Table)>,
+    pub(crate) shadow_tables: Vec<(ValType, Table)>,
     pub(crate) functions: Table,
     pub(crate) run: TypedFunc<(), i32>,
     /// Whether a shadow table holds what would be collected otherwise.
@@ -110,89 +110,7 @@ pub(crate) struct Exports {
     pub(crate) guest: Option<Memory>,
 }
 
-/// The names of the shadow tables, and what they hold.
-const SHADOW_TABLES: &[(ValType, &str)] = &[
-    (ValType::FuncRef, abi::REFS),
-    (ValType::ExternRef, abi::REFS_EXTERN),
-    (ValType::ExnRef, abi::REFS_EXN),
-];
-
 impl Exports {
-    /// `imported` are the globals that the instance was given, in the module's order.
-    pub(crate) fn find<T: 'static>(
-        mut store: impl AsContextMut<Data = T>,
-        instance: &Instance,
-        metadata: &Metadata,
-        imported: &[Global],
-    ) -> Result<Exports, Error> {
-        let mut store = store.as_context_mut();
-        let missing = |name: &str| Error::internal(format!("no export `{name}`"));
-        let mut global =
-            |name: &str| instance.get_global(&mut store, name).ok_or_else(|| missing(name));
-        let (fuel, debt) = (global(abi::FUEL)?, global(abi::DEBT)?);
-        let (sp, ref_sp) = (global(abi::SP)?, global(abi::REF_SP)?);
-        let mut imported = imported.iter().copied();
-        let globals = (metadata.globals.iter())
-            .map(|info| {
-                let given = info.import.as_ref().and_then(|_| imported.next());
-                given.map_or_else(|| global(&format!("{}{}", abi::GLOBAL, info.index)), Ok)
-            })
-            .collect::<Result<_, _>>()?;
-        let mut bitmap = |prefix: &str, segments: u32| {
-            (0..segments.div_ceil(64)).map_while(|i| global(&format!("{prefix}{i}")).ok()).collect()
-        };
-        let dropped_data = bitmap(abi::DROPPED_DATA, metadata.data_segments);
-        let dropped_elements = bitmap(abi::DROPPED_ELEMENTS, metadata.element_segments);
-        let mut table =
-            |name: &str| instance.get_table(&mut store, name).ok_or_else(|| missing(name));
-        let functions = table(abi::FUNCTIONS)?;
-        let tables = (metadata.tables.iter())
-            .map(|info| table(&format!("{}{}", abi::TABLE, info.index)))
-            .collect::<Result<_, _>>()?;
-        let shadow_tables: Vec<(ValType, Table)> = (SHADOW_TABLES.iter())
-            .filter_map(|(ty, name)| Some((*ty, instance.get_table(&mut store, name)?)))
-            .collect();
-        let tags = (metadata.tags.iter())
-            .map(|info| {
-                let name = format!("{}{}", abi::TAG, info.index);
-                instance.get_tag(&mut store, &name).ok_or_else(|| missing(&name))
-            })
-            .collect::<Result<_, _>>()?;
-        let mut memory =
-            |name: &str| instance.get_memory(&mut store, name).ok_or_else(|| missing(name));
-        let frames = memory(abi::FRAMES)?;
-        let memories: Vec<Memory> = (metadata.memories.iter())
-            .map(|info| memory(&format!("{}{}", abi::MEMORY, info.index)))
-            .collect::<Result<_, _>>()?;
-        let named = metadata.memories.iter().position(|m| m.exports.iter().any(|e| e == "memory"));
-        let guest = memories.get(named.unwrap_or(0)).copied();
-        let run = (instance.get_typed_func(&mut store, abi::RUN))
-            .map_err(|_| Error::internal("`run` is missing or has another type"))?;
-        Ok(Exports {
-            instance: *instance,
-            fuel,
-            debt,
-            sp,
-            ref_sp,
-            frames,
-            keeps_alive: shadow_tables.iter().any(|(ty, _)| *ty != ValType::FuncRef),
-            shadow_tables,
-            functions,
-            run,
-            grow_references: instance.get_typed_func(&mut store, abi::GROW_REFERENCES).ok(),
-            forget_references: instance.get_typed_func(&mut store, abi::FORGET_REFERENCES).ok(),
-            drop_data: instance.get_typed_func(&mut store, abi::DROP_DATA).ok(),
-            drop_elements: instance.get_typed_func(&mut store, abi::DROP_ELEMENTS).ok(),
-            memories,
-            globals,
-            tables,
-            tags,
-            dropped_data,
-            dropped_elements,
-            guest,
-        })
-    }
-
     /// The table for a frame's references of that type.
     pub(crate) fn shadow_table(&self, ty: ValType) -> Result<Table, Error> {
         let found = self.shadow_tables.iter().find(|(of, _)| *of == ty);

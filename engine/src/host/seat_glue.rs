@@ -1,8 +1,9 @@
 //! The imports of the module `tasklet`, by which a guest takes part in its scheduler.
 
 use tasklet_instrumenter::{FunctionType, ValType};
-use wasmtime::{AsContextMut, Caller, Func, FuncType, Store};
+use wasmtime::{AsContextMut, Caller, Func, FuncType, Linker, Store};
 
+use super::common::Provided;
 use super::link::check_type;
 use super::wasi_glue::pause;
 use crate::error::Error;
@@ -34,12 +35,18 @@ pub(super) fn link(store: &mut Store<State>, name: &str, ty: &FuncType) -> Resul
     Ok(typed(store, function))
 }
 
+/// The import of that name and type for all stores of an engine; none if there is no such import.
+pub(super) fn define(linker: &mut Linker<State>, name: &str, ty: &FuncType) -> Option<()> {
+    let function = Function::by_name(name)?;
+    check_type(NAMESPACE, name, ty, &function_type(function)).ok()?;
+    typed((linker, NAMESPACE, name), function).ok().map(drop)
+}
+
 /// The import as a function of its own type: that costs half of what one of any type does.
-fn typed(store: &mut Store<State>, function: Function) -> Func {
+fn typed<P: Provided>(to: P, function: Function) -> P::Provided {
     macro_rules! function {
         ($result:ty, $($arg:ident $ty:ty),*) => {
-            Func::wrap(
-                store,
+            to.provide(
                 move |mut caller: Caller<'_, State>, $($arg: $ty),*| -> wasmtime::Result<$result> {
                     let mut args = [0; ARGS_MAX];
                     for (slot, arg) in args.iter_mut().zip([$($arg as u32),*] as [u32; _]) {

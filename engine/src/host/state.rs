@@ -135,6 +135,9 @@ pub(crate) fn make_globals(
     module: &Module,
     values: &[Value],
 ) -> Result<Vec<Global>, Error> {
+    if values.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut scope = RootScope::new(store);
     let types = module.compiled().imports().filter_map(|import| match import.ty() {
         ExternType::Global(ty) => Some(ty),

@@ -5,7 +5,7 @@
 //! be unwound, because a host import has called back into the guest, waiting blocks in place.
 
 use tasklet_instrumenter::{FunctionType, ValType, abi};
-use wasmtime::{AsContextMut, Caller, Func, FuncType, Store, Val};
+use wasmtime::{AsContextMut, Caller, Func, FuncType, Linker, Store, Val};
 
 use super::HostBuilder;
 use super::link::check_type;
@@ -111,7 +111,21 @@ pub(super) fn link(store: &mut Store<State>, name: &str, ty: &FuncType) -> Resul
     if store.data().wasi.is_none() {
         return Err(unknown("provide WASI with `HostBuilder::wasi`"));
     }
-    let call = move |mut caller: Caller<'_, State>, params: &[Val], results: &mut [Val]| {
+    Ok(Func::new(store, ty.clone(), implementation(function)))
+}
+
+/// The import of that name and type for all stores of an engine; none if there is no such import.
+pub(super) fn define(linker: &mut Linker<State>, name: &str, ty: &FuncType) -> Option<()> {
+    let function = Function::by_name(name)?;
+    check_type(NAMESPACE, name, ty, &function_type(function)).ok()?;
+    linker.func_new(NAMESPACE, name, ty.clone(), implementation(function)).ok().map(drop)
+}
+
+fn implementation(
+    function: Function,
+) -> impl Fn(Caller<'_, State>, &[Val], &mut [Val]) -> wasmtime::Result<()> + Send + Sync + 'static
+{
+    move |mut caller: Caller<'_, State>, params: &[Val], results: &mut [Val]| {
         let mut args = [0; 16];
         for (arg, value) in args.iter_mut().zip(params) {
             *arg = match value {
@@ -125,8 +139,7 @@ pub(super) fn link(store: &mut Store<State>, name: &str, ty: &FuncType) -> Resul
             *result = Val::I32(i32::from(errno));
         }
         Ok(())
-    };
-    Ok(Func::new(store, ty.clone(), call))
+    }
 }
 
 fn function_type(function: Function) -> FunctionType {

@@ -10,7 +10,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use rustix::param::page_size;
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
-use super::slots::{CLASS_BYTES, Slots, class_for};
+use super::slots::{CLASS_BYTES, Slots, WARM_BYTES, class_for, lead};
 use crate::changes;
 use crate::snapshot::PAGE_BYTES;
 
@@ -66,14 +66,15 @@ impl Pool {
             Some(start) => start,
             None => {
                 let (chunk, slot) = state.slots.next_chunk(class);
-                let (start, bytes) = match map(chunk) {
+                let lead = lead(class);
+                let (start, bytes) = match map(chunk + lead) {
                     Ok(start) => (start, chunk),
                     // There may be limits on address space.
-                    Err(_) => (map(slot).map_err(refused)?, slot),
+                    Err(_) => (map(slot + lead).map_err(refused)?, slot),
                 };
-                state.chunks.push((start, bytes));
+                state.chunks.push((start, bytes + lead));
                 state.slots.add_chunk(class, start, bytes);
-                state.slots.take(class).unwrap_or(start)
+                state.slots.take(class).ok_or("a chunk without a slot")?
             }
         };
         Ok(Range { start, bytes: CLASS_BYTES[class], class: Some(class) })
@@ -87,13 +88,18 @@ impl Pool {
             debug_assert!(unmapped.is_ok());
             return;
         };
-        let altered = {
+        let (altered, warm) = {
             let mut state = self.state();
-            !state.altered.is_empty() && state.altered.remove(&range.start)
+            let altered = !state.altered.is_empty() && state.altered.remove(&range.start);
+            (altered, state.slots.wants_warm(class))
         };
+        let kept = if altered || !warm { 0 } else { used.min(WARM_BYTES) };
+        // SAFETY: as above; these are bytes of the slot.
+        unsafe { ptr::write_bytes(address(range.start).cast::<u8>(), 0, kept) };
+        let rest = used.next_multiple_of(page_size()).saturating_sub(kept);
         // What cannot be made zero is never given to anybody.
-        if (!altered && discard(range.start, used)) || map_anew(range) {
-            self.state().slots.put(class, range.start);
+        if (!altered && discard(range.start + kept, rest)) || map_anew(range) {
+            self.state().slots.put(class, range.start, kept > 0);
         }
     }
 }
@@ -148,13 +154,12 @@ fn keep_small(start: *mut c_void, bytes: usize) {
     let _ = (start, bytes);
 }
 
-/// Gives pages back to the system; they are zero when they are touched again. Whether it could.
+/// Gives whole pages back to the system; they are zero when they are touched again. Whether it could.
 fn discard(start: usize, bytes: usize) -> bool {
     if !cfg!(target_os = "linux") {
         // Elsewhere this is advice indeed.
         return false;
     }
-    let bytes = bytes.next_multiple_of(page_size());
     #[cfg(target_os = "linux")]
     let advice = Advice::LinuxDontNeed;
     #[cfg(not(target_os = "linux"))]

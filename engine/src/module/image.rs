@@ -63,7 +63,7 @@ impl Image {
         }
         let instance = Instance::new(&mut store, module.compiled(), &imports).map_err(refused)?;
         let metadata = module.metadata();
-        let exports = Exports::find(&mut store, &instance, metadata, &globals)?;
+        let exports = module.handles()?.exports(&mut store, &instance, &globals)?;
         let memories = exports.memories.iter().map(|memory| memory_image(memory.data(&store)));
         Ok(Image { memories: memories.collect(), tables: tables(&mut store, &exports, metadata)? })
     }

@@ -147,9 +147,16 @@ pub(crate) fn instantiate(
     let mut store = Store::try_new(module.engine().wasmtime(), state).map_err(refused)?;
     store.limiter(|state| &mut state.limiter);
     let globals = host::make_globals(&mut store, module, globals)?;
-    let imports = host::link(&mut store, module, &functions, &globals)?;
-    let instance = Instance::new(&mut store, module.compiled(), &imports).map_err(refused)?;
-    let exports = Arc::new(Exports::find(&mut store, &instance, module.metadata(), &globals)?);
+    let linked = module.linked().filter(|_| host::is_common(&mut store, module, &functions));
+    let instance = match linked {
+        Some(linked) => linked.instantiate(&mut store),
+        None => {
+            let imports = host::link(&mut store, module, &functions, &globals)?;
+            Instance::new(&mut store, module.compiled(), &imports)
+        }
+    };
+    let instance = instance.map_err(refused)?;
+    let exports = Arc::new(module.handles()?.exports(&mut store, &instance, &globals)?);
     let state = store.data_mut();
     state.exports = Some(exports.clone());
     state.limiter.own = false;
