@@ -1,97 +1,97 @@
-//! What a turn, a message and a tasklet cost in a scheduler: the best of seven rounds each.
+//! What a turn, a message and a tasklet cost, and what memory each takes: ours in each profile, and
+//! rivals, in one run.
 //!
-//! `cargo run --release -p tasklet-bench --bin scheduler`
+//! `cargo run --release -p tasklet-bench --bin scheduler`. `bench/rivals/setup` gets the rivals; one
+//! that is not there is named, and left out. Each contender is a process of its own, and all take
+//! turns, round by round. What is printed are medians of CPU time: the machine may have other work.
 
-use std::time::{Duration, Instant};
+mod contender;
+#[path = "../cpu.rs"]
+#[allow(dead_code, reason = "it belongs to the other benchmarks too")]
+mod cpu;
+mod ours;
+mod table;
 
-use tasklet_engine::{
-    Budget, CacheMode, ChannelOptions, Engine, EngineOptions, Module, RunResult, Scheduler, Spawn,
-};
+use clap::{Parser, Subcommand};
+use tasklet_engine::Memories;
 
-const ROUNDS: u32 = 7;
-const TURNS: u32 = 100_000;
-const TASKLETS: u32 = 1_000;
+use contender::{Contender, Figures};
 
-/// Each loops as often as its argument, four bytes, says.
-const GUESTS: &str = r#"(module
-    (import "tasklet" "argument" (func $argument (param i32 i32) (result i32)))
-    (import "tasklet" "yield" (func $yield (result i32)))
-    (import "tasklet" "send" (func $send (param i32 i32 i32) (result i32)))
-    (import "tasklet" "receive" (func $receive (param i32 i32 i32) (result i64)))
-    (memory (export "memory") 1)
-    (func $times (result i32)
-      (drop (call $argument (i32.const 16) (i32.const 4)))
-      (i32.load (i32.const 16)))
-    (func (export "yield") (local $left i32)
-      (local.set $left (call $times))
-      (loop $l
-        (drop (call $yield))
-        (br_if $l (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))
-    (func (export "send") (local $left i32)
-      (local.set $left (call $times))
-      (loop $l
-        (drop (call $send (i32.const 0) (i32.const 0) (i32.const 8)))
-        (br_if $l (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))
-    (func (export "receive") (local $left i32)
-      (local.set $left (call $times))
-      (loop $l
-        (drop (call $receive (i32.const 0) (i32.const 0) (i32.const 8)))
-        (br_if $l (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))
-    (func (export "nothing")))"#;
+/// What a turn, a message and a tasklet cost, and what memory each takes.
+#[derive(Parser)]
+struct Arguments {
+    /// How often each is measured.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// How many are alive when their memory is measured.
+    #[arg(long, default_value_t = 10_000)]
+    tasklets: u32,
+    /// Little of everything, to see that it works.
+    #[arg(long)]
+    short: bool,
+    /// Only contenders whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Prints the table of the documentation.
+    #[arg(long)]
+    markdown: bool,
+    #[command(subcommand)]
+    run: Option<Run>,
+}
+
+/// One contender, as the others are: what it prints is read.
+#[derive(Subcommand)]
+enum Run {
+    /// Ours, with memories `apart` or `dense`.
+    #[command(hide = true)]
+    Ours {
+        memories: String,
+        #[command(subcommand)]
+        what: What,
+    },
+}
+
+#[derive(Subcommand)]
+enum What {
+    Times { turns: u32, messages: u32, spawns: u32 },
+    Memory { count: u32 },
+}
 
 fn main() -> anyhow::Result<()> {
-    let mut options = EngineOptions::default();
-    options.cache = CacheMode::Off;
-    let engine = Engine::new(&options)?;
-    let module = Module::load(&engine, &wat::parse_str(GUESTS)?)?;
-    let mut best = [Duration::MAX; 3];
-    for _ in 0..ROUNDS {
-        let round =
-            [yields(&engine, &module)?, messages(&engine, &module)?, lives(&engine, &module)?];
-        for (best, time) in best.iter_mut().zip(round) {
-            *best = time.min(*best);
+    let arguments = Arguments::parse();
+    if let Some(Run::Ours { memories, what }) = arguments.run {
+        let memories = match &*memories {
+            "dense" => Memories::Dense,
+            "apart" => Memories::Apart,
+            other => anyhow::bail!("there are no memories `{other}`"),
+        };
+        let guests = ours::Guests::load(memories)?;
+        return match what {
+            What::Times { turns, messages, spawns } => guests.times(turns, messages, spawns),
+            What::Memory { count } => guests.live(count),
+        };
+    }
+    let mut contenders = contender::all()?;
+    if let Some(only) = &arguments.only {
+        contenders.retain(|contender| contender.name.contains(only));
+    }
+    let rounds = if arguments.short { 1 } else { arguments.rounds.max(1) };
+    let scale = if arguments.short { 100 } else { 1 };
+    let mut figures: Vec<Figures> = vec![Figures::default(); contenders.len()];
+    for round in 0..rounds {
+        for turn in 0..contenders.len() {
+            // Each round begins with another: none is always behind the same one.
+            let at = (round + turn) % contenders.len();
+            contenders[at].measure_times(scale, &mut figures[at])?;
         }
     }
-    println!("| one | ns |\n|---|---|");
-    let counts = [2 * TURNS, TURNS, TASKLETS];
-    let names = ["turn, of two that yield", "message, two turns", "tasklet: spawn, run, drop"];
-    for ((name, time), count) in names.iter().zip(best).zip(counts) {
-        println!("| {name} | {} |", time.as_nanos() / u128::from(count));
+    for (contender, figures) in contenders.iter().zip(&mut figures) {
+        contender.measure_memory(arguments.tasklets / scale, figures)?;
+    }
+    let names: Vec<&str> = contenders.iter().map(|contender| contender.name).collect();
+    print!("{}", table::text(&names, &figures, arguments.markdown));
+    for missing in contenders.iter().filter(|contender: &&Contender| !contender.is_there()) {
+        println!("{} is not there: bench/rivals/setup gets it", missing.name);
     }
     Ok(())
-}
-
-fn yields(engine: &Engine, module: &Module) -> anyhow::Result<Duration> {
-    let mut sched = Scheduler::new(engine);
-    for _ in 0..2 {
-        sched.spawn(module, Spawn::export("yield").argument(&TURNS.to_le_bytes()))?;
-    }
-    run(&mut sched)
-}
-
-fn messages(engine: &Engine, module: &Module) -> anyhow::Result<Duration> {
-    let mut sched = Scheduler::new(engine);
-    let channel = sched.channel("c", ChannelOptions::default())?;
-    for export in ["receive", "send"] {
-        let spawn = Spawn::export(export).channel("c", channel);
-        sched.spawn(module, spawn.argument(&TURNS.to_le_bytes()))?;
-    }
-    run(&mut sched)
-}
-
-fn lives(engine: &Engine, module: &Module) -> anyhow::Result<Duration> {
-    let mut sched = Scheduler::new(engine);
-    let begun = Instant::now();
-    for _ in 0..TASKLETS {
-        sched.spawn(module, Spawn::export("nothing"))?;
-        run(&mut sched)?;
-    }
-    Ok(begun.elapsed())
-}
-
-fn run(sched: &mut Scheduler) -> anyhow::Result<Duration> {
-    let begun = Instant::now();
-    let result = sched.run(Budget::unlimited())?;
-    anyhow::ensure!(result == RunResult::Finished, "{result:?}");
-    Ok(begun.elapsed())
 }
