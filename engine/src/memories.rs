@@ -34,6 +34,10 @@ pub enum Memories {
 /// than there is. Cuts that far apart cost nothing yet.
 const DENSE_STACK_BYTES: usize = 45 << 20;
 
+/// How errors begin of memories that the system had no room for: of them wasmtime keeps the text
+/// alone.
+pub(crate) const NO_ROOM: &str = "the system has no room for a memory";
+
 impl Memories {
     /// The native stack by which runs are cut, of what there is.
     pub(crate) fn pace_bytes(self, stack_bytes: usize) -> usize {

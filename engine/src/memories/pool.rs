@@ -6,10 +6,12 @@ use std::ffi::c_void;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use rustix::param::page_size;
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
+use super::NO_ROOM;
 use super::slots::{CLASS_BYTES, Slots, WARM_BYTES, class_for, lead};
 use crate::changes;
 use crate::snapshot::PAGE_BYTES;
@@ -54,11 +56,10 @@ impl Pool {
     }
 
     /// Zero memory of at least so many bytes.
-    fn take(&self, bytes: usize) -> Result<Range, String> {
-        let refused = |error| format!("no room for a memory of {bytes} bytes: {error}");
+    fn take(&self, bytes: usize) -> rustix::io::Result<Range> {
         let Some(class) = class_for(bytes) else {
             let bytes = bytes.checked_next_multiple_of(page_size()).unwrap_or(bytes);
-            return Ok(Range { start: map(bytes).map_err(refused)?, bytes, class: None });
+            return Ok(Range { start: map(bytes)?, bytes, class: None });
         };
         let mut state = self.state();
         let found = state.slots.take(class);
@@ -70,11 +71,11 @@ impl Pool {
                 let (start, bytes) = match map(chunk + lead) {
                     Ok(start) => (start, chunk),
                     // There may be limits on address space.
-                    Err(_) => (map(slot + lead).map_err(refused)?, slot),
+                    Err(_) => (map(slot + lead)?, slot),
                 };
                 state.chunks.push((start, bytes + lead));
                 state.slots.add_chunk(class, start, bytes);
-                state.slots.take(class).ok_or("a chunk without a slot")?
+                state.slots.take(class).ok_or(Errno::NOMEM)?
             }
         };
         Ok(Range { start, bytes: CLASS_BYTES[class], class: Some(class) })
@@ -231,7 +232,7 @@ unsafe impl LinearMemory for Memory {
             return Err(wasmtime::Error::msg("more than this heap may have"));
         }
         if new_size > self.range.bytes {
-            let range = self.pool.take(new_size).map_err(wasmtime::Error::msg)?;
+            let range = self.pool.take(new_size).map_err(wasmtime::Error::new)?;
             self.copy_to(&range);
             self.pool.give_back(self.range, self.bytes);
             self.range = range;
@@ -275,7 +276,7 @@ unsafe impl MemoryCreator for Creator {
         if minimum > bytes_max {
             return Err("a heap is larger than it may be".into());
         }
-        let range = self.0.take(minimum)?;
+        let range = self.0.take(minimum).map_err(|error| format!("{NO_ROOM}: {error}"))?;
         Ok(Box::new(Memory { pool: Arc::clone(&self.0), range, bytes: minimum, bytes_max }))
     }
 }

@@ -10,6 +10,7 @@ use crate::changes::Changes;
 use crate::error::Error;
 use crate::host::{self, Host};
 use crate::limits::{CALLBACK_STEPS_MAX, Limiter, Limits, STACK_BYTES_MAX};
+use crate::memories::NO_ROOM;
 use crate::module::Module;
 use crate::snapshot::PauseReason;
 use crate::state::{Exports, Meter, State};
@@ -172,7 +173,7 @@ fn host_lacks(error: &wasmtime::Error) -> bool {
         }
         cause.is::<std::io::Error>()
     };
-    error.chain().any(is_systems)
+    error.chain().any(is_systems) || error.to_string().contains(NO_ROOM)
 }
 
 fn check_limits(module: &Module, limits: &Limits) -> Result<(), Error> {
