@@ -2,7 +2,9 @@
 
 use anyhow::{Result, bail};
 use tasklet_engine::wasi::Output;
-use tasklet_engine::{CacheMode, Engine, EngineOptions, Entry, Host, Module, Outcome, Tasklet};
+use tasklet_engine::{
+    CacheMode, Engine, EngineOptions, Entry, Host, Memories, Module, Outcome, Tasklet,
+};
 
 use crate::measure::{Compiled, Run};
 use crate::programs::Program;
@@ -53,8 +55,12 @@ impl Ours {
     }
 }
 
+/// `TASKLET_BENCH_MEMORIES=dense` says what memories cost that are cut from a pool.
 fn engine() -> Result<Engine> {
     let mut options = EngineOptions::default();
     options.cache = CacheMode::Off;
+    if std::env::var_os("TASKLET_BENCH_MEMORIES").is_some_and(|name| name == "dense") {
+        options.memories = Memories::Dense;
+    }
     Ok(Engine::new(&options)?)
 }
