@@ -97,15 +97,25 @@ build_tasklets-c() {
     done
 }
 
-# One package at a time, so that none gets the features that another asks for.
+# From a copy with the crate inside: cargo puts the path of what is outside of a
+# workspace into the names of its functions. One package at a time, so that none
+# gets the features that another asks for.
 build_tasklets-rust() {
     need_rust_from_debian wasm32-unknown-unknown
-    local sep=$'\x1f' manifest name built=$work/tasklets/wasm32-unknown-unknown/release
-    rust_flags="$rust_flags$sep-Clink-arg=-zstack-size=65536"
-    rust_flags="$rust_flags$sep--remap-path-prefix=$(dirname "$here")/guest=/tasklet-guest"
+    local key value manifest name source=$work/tasklets
+    local built=$work/target/wasm32-unknown-unknown/release
+    cp -R "$here/tasklets/rust" "$source"
+    cp -R "$here/../guest" "$source/guest"
+    sed -i 's|path = "../../../../guest"|path = "../guest"|' "$source"/*/Cargo.toml
+    for key in version edition rust-version license; do
+        value=$(sed -n "s/^$key = //p" "$here/../Cargo.toml")
+        sed -i "s/^$key.workspace = true/$key = $value/" "$source/guest/Cargo.toml"
+    done
+    sed -i '/^\[lints\]/,$d' "$source/guest/Cargo.toml"
+    rust_flags="$rust_flags"$'\x1f'"-Clink-arg=-zstack-size=65536"
     for manifest in "$here"/tasklets/rust/*/Cargo.toml; do
         name=$(basename "$(dirname "$manifest")")
-        rust_build "$here/tasklets/rust" "$work/tasklets" --package "$name"
+        rust_build "$source" "$work/target" --package "$name"
         python3 "$here/strip.py" "$built/${name//-/_}.wasm" "$out/tasklets/$name.wasm"
     done
 }

@@ -1,0 +1,137 @@
+//! Calls everything that the crate has, and says what comes of it. `calls-c` is the same in C.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use tasklet_guest::{
+    Channel, Error, argument, atomic, block_trap, entry, id, park, run, sleep, spawn, steps_left,
+    yield_now,
+};
+
+entry! {
+    /// The one that says something.
+    fn calls() {
+        call().expect("what fails here ends with a trap");
+    }
+
+    /// Has what the other receives.
+    fn sender() {
+        serve().expect("somebody receives it");
+    }
+
+    /// Receives until the channel is closed.
+    fn receiver() {
+        let closed = channel().receive();
+        say(&format!("the receiver: {}", text(closed)));
+    }
+
+    /// Counts for ever.
+    fn counter() {
+        let mut n = 0u32;
+        while std::hint::black_box(n) < u32::MAX {
+            n = n.wrapping_add(1) % 1000;
+        }
+    }
+
+    /// Ends with a trap.
+    fn failing() {
+        core::arch::wasm32::unreachable()
+    }
+}
+
+const MOMENT: Duration = Duration::from_millis(1);
+
+fn channel() -> Channel {
+    Channel::named("c").expect("it was given one")
+}
+
+fn say(line: &str) {
+    let out = Channel::named("out").expect("it was given one");
+    out.send(line.as_bytes()).expect("somebody outside reads it");
+}
+
+/// What came of something, less what a message says.
+fn text<T>(result: Result<T, Error>) -> String {
+    result.map_or_else(|error| error.to_string(), |_| "done".to_string())
+}
+
+fn told(what: &str, value: impl Display) {
+    say(&format!("{what}: {value}"));
+}
+
+fn call() -> Result<(), Error> {
+    told("argument", String::from_utf8_lossy(&argument()));
+    told("numbered", id().number() > 0);
+    told("steps left", steps_left().map_or("no end", |_| "some"));
+    told("yield", text(yield_now()));
+    told("sleep", text(sleep(MOMENT)));
+    told("unknown channel", text(Channel::named("d")));
+    told("unknown entry", text(spawn("nothing", b"")));
+    refused();
+    sections()?;
+    messages()?;
+    others()?;
+    told("parked", text(park()));
+    Ok(())
+}
+
+fn refused() {
+    let c = channel();
+    told("try_send", text(c.try_send(b"x")));
+    told("try_receive", text(c.try_receive()));
+    told("send_timeout", text(c.send_timeout(b"x", MOMENT)));
+    told("receive_timeout", text(c.receive_timeout(MOMENT)));
+}
+
+fn sections() -> Result<(), Error> {
+    let outer = block_trap()?;
+    drop(block_trap()?);
+    let sent = text(channel().send(b"x"));
+    outer.end();
+    told("send in a block trap", sent);
+    let section = atomic()?;
+    told("receive in an atomic section", text(channel().receive_timeout(MOMENT)));
+    section.end();
+    Ok(())
+}
+
+fn messages() -> Result<(), Error> {
+    let c = channel();
+    spawn("sender", b"")?;
+    yield_now()?;
+    told("balance", c.balance()?);
+    let long = c.receive()?;
+    let sum: u32 = long.iter().map(|byte| u32::from(*byte)).sum();
+    told("a long message", format!("{} bytes, {sum} in all", long.len()));
+    told("an error", text(c.receive()));
+    for _ in 0..3 {
+        told("one of many", String::from_utf8_lossy(&c.receive()?));
+    }
+    spawn("receiver", b"")?;
+    yield_now()?;
+    told("balance", c.balance()?);
+    c.close()?;
+    told("send", text(c.send(b"x")));
+    Ok(())
+}
+
+fn serve() -> Result<(), Error> {
+    let long: Vec<u8> = (0..=255).chain(0..=255).collect();
+    channel().send(&long)?;
+    channel().send_error(b"oops")?;
+    let sent = channel().send_all(&[b"a", b"bb", b"ccc"])?;
+    told("sent of many", sent);
+    Ok(())
+}
+
+fn others() -> Result<(), Error> {
+    told("run", run(0)?.map_or("all have run", |_| "interrupted"));
+    spawn("counter", b"")?;
+    told("run", run(1000)?.map_or("all have run", |_| "interrupted"));
+    spawn("failing", b"")?;
+    told("run", match run(0) {
+        Err(Error::Thrown(payload)) if !payload.is_empty() => "an error was thrown",
+        _ => "something else",
+    });
+    Ok(())
+}
