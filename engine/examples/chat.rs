@@ -7,10 +7,10 @@ mod outside;
 use std::time::Instant;
 
 use outside::Outcome;
-use tasklet_engine::{Engine, EngineOptions, Scheduler};
+use tasklet_engine::{Engine, EngineOptions, Memories, Scheduler};
 
 /// What the guests call their channels.
-pub(crate) const CHANNELS: [&str; 2] = ["hear", "speak"];
+const CHANNELS: [&str; 2] = ["hear", "speak"];
 
 /// The guest spawns the members itself.
 pub(crate) fn room(engine: &Engine, members: &str, rounds: &str) -> Outcome<Scheduler> {
@@ -19,7 +19,10 @@ pub(crate) fn room(engine: &Engine, members: &str, rounds: &str) -> Outcome<Sche
 }
 
 fn main() -> Outcome<()> {
-    let engine = Engine::new(&EngineOptions::default())?;
+    let mut options = EngineOptions::default();
+    // For many small ones rather than for a few fast ones.
+    options.memories = Memories::Dense;
+    let engine = Engine::new(&options)?;
     let (members, rounds) = (outside::argument(1, "10000"), outside::argument(2, "3"));
     let mut sched = room(&engine, &members, &rounds)?;
     let begun = Instant::now();

@@ -8,7 +8,8 @@ mod outside;
 use outside::Outcome;
 use serde::{Deserialize, Serialize};
 use tasklet_engine::{
-    Budget, ChannelOptions, Engine, EngineOptions, Handed, Message, Scheduler, Spawn, TaskletId,
+    Budget, ChannelOptions, Engine, EngineOptions, Handed, Message, Scheduler, SetOptions,
+    SnapshotOptions, Spawn,
 };
 
 /// What a player can do, as the guest knows it.
@@ -39,32 +40,23 @@ pub(crate) struct Frame {
     pub rows: Vec<String>,
 }
 
-/// A scheduler with the channels of the game.
-pub(crate) fn console(engine: &Engine) -> Outcome<Scheduler> {
+/// A new game, between channels that the program outside serves.
+pub(crate) fn game(engine: &Engine) -> Outcome<Scheduler> {
+    let module = outside::module(engine, "game")?;
     let mut sched = Scheduler::new(engine);
     let external = ChannelOptions { external: true, ..ChannelOptions::default() };
-    for name in ["commands", "frames"] {
-        sched.channel(name, external)?;
-    }
-    Ok(sched)
-}
-
-/// A new game; it waits for a command.
-pub(crate) fn game(engine: &Engine) -> Outcome<(Scheduler, TaskletId)> {
-    let module = outside::module(engine, "game")?;
-    let mut sched = console(engine)?;
     let mut spawn = Spawn::export("game");
     for name in ["commands", "frames"] {
-        spawn = spawn.channel(name, sched.find_channel(name).ok_or("it was made above")?);
+        spawn = spawn.channel(name, sched.channel(name, external)?);
     }
-    let id = sched.spawn(&module, spawn)?;
-    Ok((sched, id))
+    sched.spawn(&module, spawn)?;
+    Ok(sched)
 }
 
 /// Gives the game a command once it waits for one.
 pub(crate) fn give(sched: &mut Scheduler, command: &Command) -> Outcome<()> {
     sched.run(Budget::unlimited())?;
-    let commands = sched.find_channel("commands").ok_or("the console has it")?;
+    let commands = sched.find_channel("commands").ok_or("the game has it")?;
     match sched.try_send(commands, Message::encode(command)?)? {
         Handed::To(_) => Ok(()),
         Handed::Nobody(_) => Err("the game does not wait for a command".into()),
@@ -74,7 +66,7 @@ pub(crate) fn give(sched: &mut Scheduler, command: &Command) -> Outcome<()> {
 /// What the game shows.
 pub(crate) fn frame(sched: &mut Scheduler) -> Outcome<Frame> {
     sched.run(Budget::unlimited())?;
-    let frames = sched.find_channel("frames").ok_or("the console has it")?;
+    let frames = sched.find_channel("frames").ok_or("the game has it")?;
     let message = sched.try_receive(frames)?.ok_or("the game shows nothing")?;
     Ok(message.decode()?)
 }
@@ -91,16 +83,16 @@ fn play(sched: &mut Scheduler, rounds: u32) -> Outcome<()> {
 
 fn main() -> Outcome<()> {
     let engine = Engine::new(&EngineOptions::default())?;
-    let (mut sched, id) = game(&engine)?;
+    let mut sched = game(&engine)?;
     give(&mut sched, &Command::Glider { x: 1, y: 1 })?;
     play(&mut sched, 3)?;
-    let saved = sched.dump(id)?;
+    let mut saved = Vec::new();
+    sched.dump_all(&mut saved, &SnapshotOptions::default())?;
     drop(sched);
     println!("saved in {} bytes, destroyed, and loaded\n", saved.len());
 
-    let mut sched = console(&engine)?;
-    let id = sched.load(&saved)?;
-    sched.insert(id)?;
+    let mut sched = Scheduler::new(&engine);
+    sched.load_set(&saved, SetOptions::default())?;
     play(&mut sched, 3)?;
     give(&mut sched, &Command::Stop)?;
     println!("{:?}", sched.run(Budget::unlimited())?);

@@ -9,7 +9,7 @@ use outside::Outcome;
 use tasklet_engine::{Engine, EngineOptions, RunResult, Scheduler};
 
 /// What the guests call their channels.
-pub(crate) const CHANNELS: [&str; 6] = ["fork0", "fork1", "fork2", "fork3", "fork4", "done"];
+const CHANNELS: [&str; 6] = ["fork0", "fork1", "fork2", "fork3", "fork4", "done"];
 
 /// How often each eats, and " greedily" if they are.
 pub(crate) fn dinner(engine: &Engine, how: &str) -> Outcome<Scheduler> {

@@ -1,4 +1,5 @@
-//! A walk of a tree that has a tasklet for every branch: all ways to put n queens on a board.
+//! A walk of a tree by a tasklet that forks where there is a choice: all ways to put n queens on a
+//! board.
 //!
 //! `cargo run --release -p tasklet-engine --example tree -- 6`
 
@@ -8,7 +9,7 @@ use outside::Outcome;
 use tasklet_engine::{Engine, EngineOptions, Scheduler};
 
 /// What the guests call their channels.
-pub(crate) const CHANNELS: [&str; 1] = ["told"];
+const CHANNELS: [&str; 1] = ["told"];
 
 /// The tree of a board of that size.
 pub(crate) fn tree(engine: &Engine, size: &str) -> Outcome<Scheduler> {

@@ -1,6 +1,6 @@
 //! The guests of `guest-examples/tasklets`, by the programs of `examples`: what they say is what is
-//! known to be right, and the same when at every stop the whole scheduler is given up, and everybody
-//! in it goes on from a snapshot, in a new one.
+//! known to be right, and the same when at every stop the whole scheduler is written down and given
+//! up, and goes on as a new one.
 #![allow(clippy::duplicate_mod, reason = "the examples share a module")]
 
 #[path = "../examples/chat.rs"]
@@ -25,10 +25,9 @@ mod pipeline;
 #[expect(dead_code, reason = "its `main` is a program of its own")]
 mod tree;
 
-use common::engine;
+use common::{engine, options};
 use tasklet_engine::{
-    Budget, ChannelOptions, Engine, LoadOptions, Message, RunResult, Scheduler, SnapshotOptions,
-    TaskletId,
+    Budget, Engine, Memories, Message, RunResult, Scheduler, SetOptions, SnapshotOptions, TaskletId,
 };
 
 /// What was said, how it ended, and how often it was stopped.
@@ -38,19 +37,11 @@ type Told = (Vec<String>, RunResult, usize);
 fn straight(mut sched: Scheduler) -> Told {
     let mut lines = Vec::new();
     let result = outside::run(&mut sched, |line| lines.push(line.to_string())).unwrap();
-    (lines, anonymous(result), 0)
-}
-
-/// Numbers are other ones after a move.
-fn anonymous(result: RunResult) -> RunResult {
-    match result {
-        RunResult::Deadlock(ids) => RunResult::Deadlock(vec![TaskletId::default(); ids.len()]),
-        other => other,
-    }
+    (lines, result, 0)
 }
 
 /// In slices of that many steps; at each stop all move into a new scheduler.
-fn sliced(engine: &Engine, mut sched: Scheduler, channels: &[&str], budget: u64) -> Told {
+fn sliced(engine: &Engine, mut sched: Scheduler, budget: u64) -> Told {
     let (mut lines, mut stops) = (Vec::new(), 0);
     loop {
         let result = sched.run(Budget::steps(budget)).unwrap();
@@ -61,48 +52,30 @@ fn sliced(engine: &Engine, mut sched: Scheduler, channels: &[&str], budget: u64)
         let victim = match result {
             RunResult::Interrupted(id) => Some(id),
             RunResult::Blocked(_) => None,
-            other => return (lines, anonymous(other), stops),
+            other => return (lines, other, stops),
         };
         stops += 1;
-        sched = moved(engine, sched, channels, victim);
+        sched = moved(engine, sched, victim);
     }
 }
 
-/// Everybody goes on from a snapshot, in a new scheduler: in the lines in which they were, and the one
-/// that was interrupted first.
-fn moved(
-    engine: &Engine,
-    mut old: Scheduler,
-    channels: &[&str],
-    victim: Option<TaskletId>,
-) -> Scheduler {
-    let mut new = Scheduler::new(engine);
-    let mut order = Vec::new();
-    for name in channels.iter().chain(&["out"]) {
-        let options = ChannelOptions { external: *name == "out", ..ChannelOptions::default() };
-        let (channel, before) =
-            (new.channel(name, options).unwrap(), old.find_channel(name).unwrap());
-        let waiting = old.waiting_on(before).unwrap();
-        // Nobody waits on one that is closed.
-        if waiting.is_empty() && old.try_receive(before).is_err() {
-            new.close(channel).unwrap();
-        }
-        order.extend(waiting);
-    }
-    let blocked = order.len();
-    order.extend(victim);
-    order.extend(old.ready());
-    assert_eq!(order.len(), old.tasklets().len());
+/// What is written of the whole scheduler goes on in a new one, and who was interrupted goes first.
+fn moved(engine: &Engine, mut old: Scheduler, victim: Option<TaskletId>) -> Scheduler {
     let module = old.tasklet(old.tasklets()[0]).unwrap().module().clone();
-    let mut loaded = Vec::new();
-    for id in order {
-        let bytes = old.dump_with(id, &without_module()).unwrap();
-        old.kill(id).unwrap();
-        loaded.push(new.load_with(&bytes, LoadOptions::default().module(&module)).unwrap());
-    }
-    for (at, id) in loaded.into_iter().enumerate() {
-        new.insert(id).unwrap();
-        assert_eq!(new.flags(id).blocked, at < blocked);
+    let mut bytes = Vec::new();
+    old.dump_all(&mut bytes, &without_module()).unwrap();
+    let mut new = Scheduler::new(engine);
+    new.load_set(&bytes, SetOptions::default().module(&module)).unwrap();
+    assert_eq!((new.tasklets(), new.ready()), (old.tasklets(), old.ready()));
+    drop(old);
+    if let Some(victim) = victim {
+        let ready = new.ready();
+        for id in &ready {
+            new.remove(*id).unwrap();
+        }
+        for id in [victim].iter().chain(&ready) {
+            new.insert(*id).unwrap();
+        }
     }
     new
 }
@@ -114,17 +87,12 @@ fn without_module() -> SnapshotOptions {
 }
 
 /// Compares the ways to run it.
-fn check(
-    begin: impl Fn(&Engine) -> Scheduler,
-    channels: &[&str],
-    budgets: &[u64],
-    expected: (&[String], &RunResult),
-) {
+fn check(begin: impl Fn(&Engine) -> Scheduler, budgets: &[u64], expected: (&[String], &RunResult)) {
     let engine = engine();
     let (lines, result, _) = straight(begin(&engine));
     assert_eq!((&lines[..], &result), expected);
     for budget in budgets {
-        let (lines, result, stops) = sliced(&engine, begin(&engine), channels, *budget);
+        let (lines, result, stops) = sliced(&engine, begin(&engine), *budget);
         assert!(stops > lines.len());
         assert_eq!((&lines[..], &result), expected, "in slices of {budget}");
     }
@@ -138,17 +106,16 @@ fn lines(lines: impl IntoIterator<Item = impl ToString>) -> Vec<String> {
 fn ping_pong() {
     let expected = lines((1..=3).flat_map(|n| [format!("ping {n}"), format!("pong {n}")]));
     let begin = |engine: &Engine| ping_pong::table(engine, "3").unwrap();
-    check(begin, &["there", "back"], &[1, 2, 7, 50], (&expected, &RunResult::Finished));
+    check(begin, &[1, 2, 7, 50], (&expected, &RunResult::Finished));
 }
 
 #[test]
 fn a_pipeline_of_generators() {
     let is_prime = |n: &u32| (2..*n).all(|d| !n.is_multiple_of(d));
-    let channels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
     for (limit, budgets) in [(8, &[1][..]), (14, &[97]), (30, &[1_000])] {
         let primes = lines((2..=limit).filter(is_prime));
         let begin = |engine: &Engine| pipeline::sieve(engine, &limit.to_string(), 11).unwrap();
-        check(begin, &channels, budgets, (&primes, &RunResult::Finished));
+        check(begin, budgets, (&primes, &RunResult::Finished));
     }
     // A channel short, the stage that would be the last but one ends with a trap.
     let mut sched = pipeline::sieve(&engine(), "30", 9).unwrap();
@@ -171,14 +138,15 @@ fn the_dining_philosophers() {
         assert!(at(1) < at(2));
     }
     let finished = RunResult::Finished;
-    check(begin, &philosophers::CHANNELS, &[60], (&said, &finished));
+    check(begin, &[60], (&said, &finished));
     let begin = |engine: &Engine| philosophers::dinner(engine, "1").unwrap();
     let (said, ..) = straight(begin(&engine()));
-    check(begin, &philosophers::CHANNELS, &[5], (&said, &finished));
+    check(begin, &[5], (&said, &finished));
     // All have a fork and want another: nobody has eaten, and the forks wait to be brought back.
     let begin = |engine: &Engine| philosophers::dinner(engine, "1 greedily").unwrap();
-    let stuck = RunResult::Deadlock(vec![TaskletId::default(); 11]);
-    check(begin, &philosophers::CHANNELS, &[1], (&[], &stuck));
+    let stuck = straight(begin(&engine())).1;
+    assert!(matches!(&stuck, RunResult::Deadlock(ids) if ids.len() == 11), "{stuck:?}");
+    check(begin, &[1], (&[], &stuck));
 }
 
 /// What the room says, computed without a room.
@@ -196,13 +164,15 @@ fn chat_log(members: u32, rounds: u32) -> Vec<String> {
 #[test]
 fn a_small_chat() {
     let begin = |engine: &Engine| chat::room(engine, "6", "3").unwrap();
-    check(begin, &chat::CHANNELS, &[1, 40], (&chat_log(6, 3), &RunResult::Finished));
+    check(begin, &[1, 40], (&chat_log(6, 3), &RunResult::Finished));
 }
 
 /// In the middle of the conversation all ten thousand move into another scheduler.
 #[test]
 fn a_chat_of_ten_thousand() {
-    let engine = engine();
+    let mut options = options();
+    options.memories = Memories::Dense;
+    let engine = Engine::new(&options).unwrap();
     let mut sched = chat::room(&engine, "10000", "3").unwrap();
     let expected = chat_log(10_000, 3);
     let out = sched.find_channel("out").unwrap();
@@ -219,7 +189,7 @@ fn a_chat_of_ten_thousand() {
     let speak = sched.find_channel("speak").unwrap();
     let spoken = sched.balance(speak).unwrap();
     assert!(spoken > 100 && spoken < 9_900, "{spoken} have spoken");
-    let sched = moved(&engine, sched, &chat::CHANNELS, Some(room));
+    let sched = moved(&engine, sched, Some(room));
     assert_eq!(sched.tasklets().len(), 10_001);
     let (said, result, _) = straight(sched);
     assert_eq!((&said[..], result), (&expected[1..], RunResult::Finished));
@@ -272,7 +242,7 @@ fn a_walk_of_a_tree() {
             assert!(columns.len() as u32 == size && (0..columns.len()).all(safe), "{board}");
         }
         let budgets: &[u64] = if size < 4 { &[1, 10] } else { &[150] };
-        check(begin, &tree::CHANNELS, budgets, (&said, &RunResult::Finished));
+        check(begin, budgets, (&said, &RunResult::Finished));
     }
 }
 
@@ -283,24 +253,18 @@ fn a_game_whose_world_is_dumped_and_reloaded() {
     let engine = engine();
     let glider = |x| game::Command::Glider { x, y: 0 };
     let play = |budget: Option<u64>| {
-        let (mut sched, mut id) = game::game(&engine).unwrap();
+        let mut sched = game::game(&engine).unwrap();
         game::give(&mut sched, &glider(0)).unwrap();
         let mut frames = Vec::new();
         for _ in 0..68 {
-            let mut reload = |sched: &mut Scheduler, of: TaskletId| {
-                let bytes = sched.dump_with(of, &without_module()).unwrap();
-                let module = sched.tasklet(of).unwrap().module().clone();
-                *sched = game::console(&engine).unwrap();
-                id = sched.load_with(&bytes, LoadOptions::default().module(&module)).unwrap();
-                sched.insert(id).unwrap();
-            };
             game::give(&mut sched, &game::Command::Step).unwrap();
-            if let Some(budget) = budget {
-                while let RunResult::Interrupted(of) = sched.run(Budget::steps(budget)).unwrap() {
-                    reload(&mut sched, of);
-                }
-                let all = sched.tasklets();
-                reload(&mut sched, all[0]);
+            while let Some(budget) = budget {
+                let result = sched.run(Budget::steps(budget)).unwrap();
+                let RunResult::Interrupted(id) = result else { break };
+                sched = moved(&engine, sched, Some(id));
+            }
+            if budget.is_some() {
+                sched = moved(&engine, sched, None);
             }
             frames.push(game::frame(&mut sched).unwrap());
         }
@@ -323,14 +287,14 @@ fn a_game_whose_world_is_dumped_and_reloaded() {
     assert_eq!(frames[0].rows, frames[64].rows);
     assert_eq!(frames[0].rows[1][..4], *"#.#.");
     // A player can do something at any time, also when what plays has been loaded twice.
-    let (mut sched, id) = game::game(&engine).unwrap();
+    let mut sched = game::game(&engine).unwrap();
     game::give(&mut sched, &glider(0)).unwrap();
     sched.run(Budget::unlimited()).unwrap();
-    let bytes = sched.dump(id).unwrap();
+    let mut saved = Vec::new();
+    sched.dump_all(&mut saved, &SnapshotOptions::default()).unwrap();
     let alive = [5, 10].map(|alive| {
-        let mut sched = game::console(&engine).unwrap();
-        let id = sched.load(&bytes).unwrap();
-        sched.insert(id).unwrap();
+        let mut sched = Scheduler::new(&engine);
+        sched.load_set(&saved, SetOptions::default()).unwrap();
         if alive == 10 {
             game::give(&mut sched, &glider(8)).unwrap();
         }

@@ -43,7 +43,7 @@ fn guests_import_what_they_call() {
         ("philosophers", &["argument", "channel", "receive", "send", "spawn", "close", "yield"]),
         ("ping-pong", &["argument", "channel", "receive", "send", "spawn", "close", "rest"]),
         ("pipeline", &["argument", "channel", "receive", "send", "spawn", "close", "rest"]),
-        ("tree", &["argument", "channel", "receive", "send", "spawn"]),
+        ("tree", &["argument", "channel", "receive", "send", "fork"]),
     ];
     for (name, uses) in uses {
         let path = format!("guest-examples/tasklets/{name}.wasm");

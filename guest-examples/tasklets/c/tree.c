@@ -1,6 +1,6 @@
 /* All ways to put n queens on a board of n times n, each looked for by a tasklet
- * of its own. Where there is a choice, one is spawned for every way to go on. The
- * argument is n. */
+ * of its own. Where there is a choice, a tasklet forks: its copy has the board as
+ * it is, and goes one way while it looks for others. The argument is n. */
 #include "text.h"
 
 #define SIZE_MAX_ 12
@@ -22,31 +22,44 @@ static int is_safe(const struct board *board, uint8_t column)
     return 1;
 }
 
-TASKLET_ENTRY(branch)
+/* Fills the board from where it is. Behind a fork there are two of this tasklet:
+ * the copy has put a queen down and goes on a row below, the original looks for
+ * other columns. In the end each tells how many more branches there are for what
+ * it has done, and whether it is a leaf. */
+static void walk(struct board *board)
 {
-    struct board board;
-    uint8_t column;
-    /* How many branches there are more than before, and whether it is a leaf. */
     int32_t told[2] = {-1, 0};
+    int goes_down = 1;
 
-    tasklet_argument(&board, sizeof board);
-    if (board.rows == board.size) {
+    while (goes_down && board->rows < board->size) {
+        uint8_t column;
+
+        goes_down = 0;
+        for (column = 0; column < board->size && !goes_down; column++) {
+            int64_t copy;
+
+            if (!is_safe(board, column))
+                continue;
+            copy = tasklet_fork();
+            if (copy < 0)
+                __builtin_trap();
+            if (copy == 0) {
+                board->column[board->rows++] = column;
+                told[0] = -1;
+                goes_down = 1;
+            } else {
+                told[0]++;
+            }
+        }
+    }
+    if (board->rows == board->size) {
         struct line line = {0, ""};
+        uint8_t row;
 
-        for (column = 0; column < board.size; column++)
-            put_number(&line, board.column[column]);
+        for (row = 0; row < board->size; row++)
+            put_number(&line, board->column[row]);
         say(tasklet_channel("out"), &line);
         told[1] = 1;
-    }
-    for (column = 0; board.rows < board.size && column < board.size; column++) {
-        struct board next = board;
-
-        if (!is_safe(&board, column))
-            continue;
-        next.column[next.rows++] = column;
-        if (tasklet_spawn("branch", &next, sizeof next) < 0)
-            __builtin_trap();
-        told[0]++;
     }
     tasklet_send(tasklet_channel("told"), told, sizeof told);
 }
@@ -63,7 +76,10 @@ TASKLET_ENTRY(tree)
     board.size = (uint8_t)number(&text);
     if (board.size > SIZE_MAX_)
         board.size = SIZE_MAX_;
-    tasklet_spawn("branch", &board, sizeof board);
+    if (tasklet_fork() == 0) {
+        walk(&board);
+        return;
+    }
     while (branches > 0) {
         int32_t told[2];
 
