@@ -30,6 +30,7 @@ pub(crate) use record::{
 };
 pub(crate) use seat_glue::resume_seat;
 pub(crate) use state::{check_adopted, given_globals, make_globals, written_globals};
+pub(crate) use suspending::delivered;
 pub use suspending::{Deliver, Delivery, Progress};
 use suspending::{Restart, Start};
 pub use typed::{HostFn, IntoResults, SuspendFn, SuspendFnWith, WasmResults, WasmType};

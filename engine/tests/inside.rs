@@ -8,8 +8,8 @@ use std::task::Poll;
 
 use common::{invoke, module, reload};
 use tasklet_engine::{
-    Error, ErrorKind, Host, HostBuilder, HostCtx, HostError, Module, Outcome, SnapshotOptions,
-    Tasklet, Value,
+    Delivery, Error, ErrorKind, Host, HostBuilder, HostCtx, HostError, Module, Outcome, Progress,
+    SnapshotOptions, Tasklet, Value,
 };
 
 /// Sorts 16 numbers with the host's `qsort`, which calls the comparison by its table element; the
@@ -220,4 +220,40 @@ fn a_pending_import_is_refused_until_it_is_there() {
     for tasklet in [&mut tasklet, &mut copy] {
         assert_eq!(tasklet.run(u64::MAX).unwrap(), Outcome::Finished(vec![Value::I32(24)]));
     }
+}
+
+/// An embedder that has waited long enough answers in the import's place.
+#[test]
+fn somebody_else_can_answer() {
+    let wat = r#"(module
+        (import "host" "ask" (func $ask (result i32)))
+        (tag $e (param i32))
+        (func (export "run") (result i32)
+          (block $caught (result i32)
+            (try_table (catch $e $caught) (return (call $ask)))
+            unreachable)
+          (i32.add (i32.const 100))))"#;
+    let module = module(wat);
+    let host = || {
+        let never = |_: &mut HostCtx<'_>, _: Progress<()>| {
+            Ok(std::future::pending::<Result<i32, HostError>>())
+        };
+        Host::builder().restartable_wrap("host", "ask", never).build()
+    };
+    let mut tasklet = Tasklet::spawn(&module, host(), invoke("run", &[])).unwrap();
+    assert!(!tasklet.answer_import(vec![Value::I32(1)]));
+    assert!(matches!(tasklet.run(u64::MAX).unwrap(), Outcome::Waiting(_)));
+    let mut copies = [reload(&mut tasklet, host()), reload(&mut tasklet, host())];
+    let thrown = || Delivery::new(|ctx| Err(ctx.throw(0, &[Value::I32(7)])));
+    // One has not been issued again yet.
+    assert!(copies[0].answer_import(vec![Value::I32(1)]));
+    assert_eq!(copies[0].run(u64::MAX).unwrap(), Outcome::Finished(vec![Value::I32(1)]));
+    assert!(tasklet.answer_import(thrown()));
+    assert!(!tasklet.answer_import(thrown()));
+    tasklet.wait();
+    assert_eq!(tasklet.run(u64::MAX).unwrap(), Outcome::Finished(vec![Value::I32(107)]));
+    assert!(matches!(copies[1].run(u64::MAX).unwrap(), Outcome::Waiting(_)));
+    assert!(copies[1].answer_import(Delivery::new(|_| Err(HostError::new("too late")))));
+    let Outcome::Trapped(trap) = copies[1].run(u64::MAX).unwrap() else { panic!("no trap") };
+    assert_eq!(trap.message, "host import `host::ask`: too late");
 }

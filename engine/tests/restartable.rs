@@ -5,7 +5,7 @@ mod common;
 use std::task::Poll;
 
 use common::{invoke, module, reload};
-use tasklet_engine::snapshot::{HostValue, Position};
+use tasklet_engine::snapshot::{HostValue, Limits, Position};
 use tasklet_engine::{
     Digest, Error, ErrorKind, Host, HostBuilder, HostCtx, Module, Outcome, Progress, Snapshot,
     SnapshotOptions, Status, Tasklet, Value,
@@ -105,6 +105,29 @@ fn a_host_without_it_is_told_which() {
     let error = load(&module, &snapshot, host).map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Snapshot);
     assert!(error.to_string().contains("the restartable import `host::ask`"), "{error}");
+}
+
+/// A snapshot of version 3 that an earlier build has written (`BLESS=1` writes it): it is read, and
+/// written again byte for byte, and goes on.
+#[test]
+fn a_golden_file_is_read_and_written_again() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testdata/v3-pending-import.cbor");
+    if std::env::var_os("BLESS").is_some() {
+        let mut bytes = Vec::new();
+        waiting(&module(ASKING)).dump(&mut bytes, &SnapshotOptions::default()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let golden = std::fs::read(path).unwrap();
+    let (snapshot, _) = Snapshot::read_slice(&golden, &Limits::DEFAULT).unwrap();
+    let module = Module::for_snapshot(&common::engine(), &snapshot, None).unwrap();
+    let mut tasklet = load(&module, &snapshot, host()).unwrap();
+    let mut again = tasklet.snapshot(&SnapshotOptions::default()).unwrap();
+    again.parent = None;
+    let mut bytes = Vec::new();
+    again.write_to(&mut bytes).unwrap();
+    assert!(bytes == golden, "what was read is not written again");
+    assert!(matches!(tasklet.run(u64::MAX).unwrap(), Outcome::Waiting(_)));
+    assert_eq!(tasklet.run(u64::MAX).unwrap(), Outcome::Finished(vec![Value::I32(42)]));
 }
 
 type Forge = fn(&mut Snapshot<'_>);

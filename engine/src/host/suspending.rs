@@ -129,6 +129,11 @@ impl<T: 'static> Deliver for Delivery<T> {
     }
 }
 
+/// What somebody else has an import come to.
+pub(crate) fn delivered<D: Deliver<Results = Vec<Value>>>(delivery: D) -> Delivered {
+    Box::new(move |ctx| delivery.deliver(ctx))
+}
+
 /// The future as the engine awaits it: `values` makes wasm values of what it comes to.
 pub(super) fn awaited<D: Deliver>(
     future: impl Future<Output = Result<D, HostError>> + Send + 'static,

@@ -4,7 +4,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Tasklet;
-use crate::host::import_name;
+use crate::host::{Deliver, delivered, import_name};
+use crate::value::Value;
 use crate::wasi;
 
 /// What a tasklet waits for.
@@ -70,6 +71,15 @@ impl Tasklet {
             }
         };
         if ready { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Has the host import that is pending come to this, instead of what it awaits, whose future is
+    /// dropped: to give up on it after a time, say, by a [`Delivery`](crate::Delivery) that returns
+    /// an error or throws. The guest is told when it runs. `false` if nothing is pending, or what it
+    /// awaits is there.
+    pub fn answer_import(&mut self, delivery: impl Deliver<Results = Vec<Value>>) -> bool {
+        let issued = self.store.data_mut().issued.as_mut();
+        issued.is_some_and(|issued| issued.answer(delivered(delivery)))
     }
 
     /// How long until a wait for the system is over by its deadline, if it has one.
