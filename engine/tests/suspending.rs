@@ -8,8 +8,8 @@ use std::task::{Poll, Waker};
 use common::{invoke, module, reload};
 use tasklet_engine::{
     Budget, Delivery, Entry, Error, Host, HostBuilder, HostCtx, HostError, LoadOptions, Module,
-    Outcome, Progress, RunResult, Scheduler, SnapshotOptions, Spawn, Status, Tasklet, TaskletId,
-    TrapKind, Value, Wait,
+    Outcome, Progress, RunResult, Scheduler, SetOptions, SnapshotOptions, Spawn, Status, Tasklet,
+    TaskletId, TrapKind, Value, Wait,
 };
 
 type Ctx<'a, 'b> = &'a mut HostCtx<'b>;
@@ -414,4 +414,44 @@ fn the_snapshot_says_what_is_waited_for() {
         assert!(state.contains(part), "{state}");
     }
     assert_eq!(snapshot.frames.last().unwrap().locals.len(), 2);
+}
+
+/// What waits for an import that can be issued again is forked, and dumped in a set; its copies
+/// issue it.
+#[test]
+fn forks_and_sets_of_what_waits() {
+    let module = module(ASKING);
+    let mut sched = Scheduler::new(module.engine());
+    let spawn = Spawn::new(invoke("run", &[Value::I32(3)])).host(restartable());
+    let original = sched.spawn(&module, spawn).unwrap();
+    assert_eq!(sched.run(Budget::unlimited()).unwrap(), waiting(&[original]));
+    let mut cx = std::task::Context::from_waker(Waker::noop());
+    assert!(sched.poll_waiting(&mut cx).is_pending());
+    let fork = sched.fork(original).unwrap();
+    // It has not been issued for the copy, so a run is worth while.
+    assert!(sched.poll_waiting(&mut cx).is_ready());
+    let mut bytes = Vec::new();
+    sched.dump_all(&mut bytes, &SnapshotOptions::default()).unwrap();
+    let mut other = Scheduler::new(module.engine());
+    let options = SetOptions::default().hosts(|_| restartable());
+    let loaded = other.load_set(&bytes, options).unwrap();
+    assert!(other.poll_waiting(&mut cx).is_ready());
+    let copies: Vec<_> = loaded.tasklets.iter().map(|(_, id)| *id).collect();
+    for (sched, ids) in [(&mut sched, vec![original, fork]), (&mut other, copies)] {
+        while sched.run(Budget::unlimited()).unwrap() == waiting(&ids) {}
+        for id in ids {
+            assert_eq!(sched.end(id), Some(&Status::Finished(vec![Value::I32(expected(3))])));
+        }
+    }
+    // One that is not restartable is refused, as part of a set too, and stays as it was.
+    let answer = Answer::default();
+    let spawn = Spawn::new(invoke("run", &[Value::I32(1)])).host(answer.host().build());
+    let pending = sched.spawn(&module, spawn).unwrap();
+    assert_eq!(sched.run(Budget::unlimited()).unwrap(), waiting(&[pending]));
+    assert!(matches!(sched.fork(pending), Err(Error::InsideHostImport { .. })));
+    let error = sched.dump_all(&mut Vec::new(), &SnapshotOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), tasklet_engine::ErrorKind::InsideHostImport);
+    answer.give(9);
+    assert_eq!(sched.run(Budget::unlimited()).unwrap(), RunResult::Finished);
+    assert_eq!(sched.end(pending), Some(&Status::Finished(vec![Value::I32(9)])));
 }

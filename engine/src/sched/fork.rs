@@ -44,7 +44,7 @@ impl Scheduler {
         let fork = self.add(copy, channels);
         match self.core.place(id) {
             Some(Place::Ready | Place::Current) => self.core.requeue(fork),
-            Some(Place::Outside) => self.core.wait_outside(fork),
+            Some(Place::Outside) => self.wait_outside(fork),
             Some(Place::Blocked(on, direction)) => self.core.wait_in_line(fork, on, direction),
             Some(Place::Paused) | None => {}
         }
