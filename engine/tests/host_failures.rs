@@ -9,8 +9,9 @@ use common::invoke;
 use tasklet_engine::snapshot::Limits as ReadLimits;
 use tasklet_engine::wasi::{Clock, Output, RestoreOptions, WasiOptions};
 use tasklet_engine::{
-    CacheMode, Claim, Digest, Engine, EngineOptions, Entry, Error, ErrorKind, Host, Limits, Module,
-    Outcome, Snapshot, SnapshotOptions, Tasklet, Value, Verdict, verify,
+    Budget, CacheMode, Claim, Digest, Engine, EngineOptions, Entry, Error, ErrorKind, Host, Limits,
+    Module, Outcome, RunResult, Scheduler, Snapshot, SnapshotOptions, Spawn, Status, Tasklet,
+    Value, Verdict, verify,
 };
 
 fn module(deterministic: bool, wat: &str) -> Module {
@@ -243,4 +244,31 @@ fn what_is_not_the_hosts_is_told() {
     let host = printing_to(&Disk::default());
     let mut tasklet = Tasklet::spawn(&module(true, wat), host, Entry::Command).unwrap();
     assert_eq!(tasklet.run(u64::MAX).unwrap(), Outcome::Finished(vec![]));
+}
+
+/// In a scheduler it is paused then, and the others stand where they stood.
+#[test]
+fn others_are_not_concerned() {
+    let module = module(true, PRINTER);
+    let (text, _) = undisturbed(&module);
+    let disk = Disk::with_room(100);
+    let mut sched = Scheduler::new(module.engine());
+    let spawn = |sched: &mut Scheduler, disk: &Disk| {
+        let spawn = Spawn::new(invoke("f", &[])).host(printing_to(disk));
+        sched.spawn(&module, spawn).unwrap()
+    };
+    let failing = spawn(&mut sched, &disk);
+    let other = spawn(&mut sched, &Disk::with_room(usize::MAX));
+    let error = sched.run(Budget::unlimited()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HostFailed);
+    assert!(sched.flags(failing).paused);
+    assert_eq!(sched.ready(), [other]);
+    assert_eq!(sched.run(Budget::unlimited()).unwrap(), RunResult::Finished);
+    disk.grant(usize::MAX >> 1);
+    sched.insert(failing).unwrap();
+    assert_eq!(sched.run(Budget::unlimited()).unwrap(), RunResult::Finished);
+    assert_eq!(disk.text(), text);
+    for id in [failing, other] {
+        assert_eq!(sched.end(id), Some(&Status::Finished(vec![Value::I32(0)])));
+    }
 }

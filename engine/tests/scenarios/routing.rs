@@ -16,7 +16,8 @@ const BUSY: &str = r#"
         (if (i32.eqz (i32.rem_u (local.get $i) (i32.const 50))) (then (drop (call $yield))))
         (br_if $l (i32.lt_s (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 3000)))))"#;
 
-/// Whatever is handed out is inserted again until nothing is left; how often each was.
+/// Whatever is handed out is inserted again until nothing is left, in another scheduler each time;
+/// how often each was.
 fn watchdog(w: &mut World, budget: Budget, ids: &[TaskletId]) -> Vec<usize> {
     let mut stops = vec![0; ids.len()];
     loop {
@@ -25,6 +26,7 @@ fn watchdog(w: &mut World, budget: Budget, ids: &[TaskletId]) -> Vec<usize> {
                 let at = ids.iter().position(|of| *of == id).unwrap();
                 stops[at] += 1;
                 w.insert(id);
+                w.move_world();
             }
             // Nobody was interrupted: that is told apart, which Stackless's `None` is not.
             RunResult::Expired => {}
@@ -45,9 +47,6 @@ fn scenario_10_watchdog_fairness() {
     let ids = [(); 3].map(|()| w.spawn("busy"));
     let stops = watchdog(&mut w, Budget::steps(1000), &ids);
     assert!(stops[0] > 5 && stops.iter().all(|count| count.abs_diff(stops[0]) <= 1), "{stops:?}");
-    for id in ids {
-        assert_eq!(w.sched().end(id), Some(&Status::Finished(vec![])));
-    }
     let ids = [w.spawn("busy"), w.spawn("polite"), w.spawn("busy"), w.spawn("polite")];
     let stops = watchdog(&mut w, Budget::steps(1000), &ids);
     assert_eq!((stops[1], stops[3]), (0, 0), "{stops:?}");

@@ -1,8 +1,8 @@
 //! The world that every scenario begins with, and has to leave as it was.
 
 use tasklet_engine::{
-    Budget, ChannelId, ChannelOptions, LoadOptions, RunResult, Scheduler, SnapshotOptions, Status,
-    TaskletId,
+    Budget, ChannelId, ChannelOptions, LoadOptions, RunResult, Scheduler, SetOptions,
+    SnapshotOptions, Status, TaskletId,
 };
 
 use crate::common::guests;
@@ -85,6 +85,20 @@ impl World {
         self.inner.sched = Scheduler::new(&self.inner.engine);
         self.c = self.inner.sched.channel("c", ChannelOptions::default()).unwrap();
         self.load(&bytes)
+    }
+
+    /// Dumps all there is at once, destroys it, and goes on in another scheduler: all stand where they
+    /// stood, under the same numbers.
+    pub fn move_world(&mut self) {
+        let (mut bytes, options) = (Vec::new(), SnapshotOptions::default());
+        self.inner.sched.dump_all(&mut bytes, &options).unwrap();
+        let stood = (self.inner.sched.ready(), self.inner.sched.tasklets());
+        self.inner.sched = Scheduler::new(&self.inner.engine);
+        let log = &self.inner.log;
+        let options = SetOptions::default().module(&self.inner.module).hosts(|_| log.host());
+        self.inner.sched.load_set(&bytes, options).unwrap();
+        self.c = self.inner.sched.find_channel("c").unwrap();
+        assert_eq!((self.inner.sched.ready(), self.inner.sched.tasklets()), stood);
     }
 
     /// How deep its calls are nested.
