@@ -186,6 +186,31 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A store has nothing of a tasklet that it was given.
+    #[error("the store has nothing under {key}, which it was given")]
+    NotStored {
+        /// The number.
+        key: u64,
+    },
+    /// A file of a store is not what was written.
+    #[error("{} is damaged at byte {offset}: {what}", path.display())]
+    StoreDamaged {
+        /// The file.
+        path: PathBuf,
+        /// Where, in bytes from its beginning.
+        offset: u64,
+        /// What was found.
+        what: &'static str,
+    },
+    /// A store is open already, here or in another process.
+    #[error("the store {} is in use", path.display())]
+    StoreInUse {
+        /// Its directory.
+        path: PathBuf,
+    },
+    /// A store has failed for a reason of its own.
+    #[error("the store has failed")]
+    Store(#[source] Source),
     /// A snapshot was asked for while the tasklet was in a host import: one that is on the native
     /// stack, or one that is pending and not declared safe to issue again. The tasklet is unharmed.
     #[error("cannot take a snapshot inside the host import `{import}`: {way_out}")]
@@ -328,7 +353,12 @@ impl Error {
             Error::UnknownImport { .. } | Error::ImportType { .. } => ErrorKind::Import,
             Error::InsideHostImport { .. } => ErrorKind::InsideHostImport,
             Error::Encoding { .. } => ErrorKind::Encoding,
-            Error::Io { .. } | Error::Write(_) => ErrorKind::Io,
+            Error::Io { .. }
+            | Error::Write(_)
+            | Error::NotStored { .. }
+            | Error::StoreDamaged { .. }
+            | Error::StoreInUse { .. }
+            | Error::Store(_) => ErrorKind::Io,
             Error::Unsupported { .. } | Error::NoCodec { .. } => ErrorKind::Unsupported,
             Error::HostFailed { .. } => ErrorKind::HostFailed,
             Error::Limit { .. } => ErrorKind::Limit,

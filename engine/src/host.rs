@@ -144,6 +144,18 @@ pub(crate) struct Heritage {
     adopted: Arc<HashSet<(String, String)>>,
 }
 
+impl Heritage {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.functions.is_empty() && self.adopted.is_empty()
+    }
+
+    /// A host that provides the same.
+    pub(crate) fn host(&self) -> Host {
+        let (functions, adopted) = (self.functions.clone(), self.adopted.clone());
+        Host { functions, adopted, ..Host::empty() }
+    }
+}
+
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut functions: Vec<_> = self.functions.keys().collect();

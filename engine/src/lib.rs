@@ -40,6 +40,7 @@ mod restore;
 mod sched;
 pub mod snapshot;
 mod state;
+mod store;
 mod target;
 mod tasklet;
 #[cfg(test)]
@@ -62,10 +63,12 @@ pub use memories::Memories;
 pub use module::{Module, ModuleCache};
 #[doc(inline)]
 pub use sched::{
-    Budget, ChannelId, ChannelName, ChannelOptions, Direction, Flags, Handed, LoadOptions, Loaded,
-    Message, NotPut, Preference, RunResult, Scheduler, SetOptions, Spawn, Taken, TaskletId,
+    Budget, ChannelId, ChannelName, ChannelOptions, Direction, Flags, Handed, Hibernation,
+    LoadOptions, Loaded, Message, NotPut, Preference, RunResult, Scheduler, SetOptions, Spawn, Taken,
+    TaskletId,
 };
 pub use snapshot::{Digest, PauseReason, Profile, Snapshot};
+pub use store::{DirectoryOptions, DirectoryStore, MemoryStore, Store};
 pub use target::Target;
 pub use tasklet::{Entry, FrameView, Outcome, Status, Tasklet, TaskletHandle, Wait};
 pub use tasklet_instrumenter::{FunctionType, Metadata, Place, PointKind, ValType};

@@ -9,6 +9,7 @@ mod channel;
 mod channels;
 mod core;
 mod fork;
+mod hibernate;
 mod hooks;
 pub(crate) mod limits;
 mod message;
@@ -27,6 +28,7 @@ use std::fmt;
 pub use budget::Budget;
 pub use channel::{ChannelOptions, Direction, Preference};
 pub use channels::Handed;
+pub use hibernate::Hibernation;
 pub use moving::{LoadOptions, NotPut, Taken};
 pub use result::{Flags, RunResult};
 pub use seat::{ChannelName, Message};
@@ -35,6 +37,7 @@ pub use sets::{Loaded, SetOptions};
 pub use spawn::Spawn;
 
 use self::core::{Core, Place, Refusal};
+use self::hibernate::Dormitory;
 use self::hooks::Hooks;
 use self::queue::IdMap;
 use self::woken::Woken;
@@ -120,15 +123,24 @@ pub struct Scheduler {
     hooks: Hooks,
     woken: Woken,
     tasklets_max: usize,
+    dormitory: Dormitory,
 }
 
 /// A tasklet, and what its numbers for channels mean here.
 struct Member {
     tasklet: Tasklet,
     channels: Vec<ChannelId>,
+    /// The turn in which it came to be idle last.
+    idle_since: u64,
+    /// Whether the store has what it once was.
+    stored: bool,
 }
 
 impl Member {
+    fn new(tasklet: Tasklet, channels: Vec<ChannelId>) -> Member {
+        Member { tasklet, channels, idle_since: 0, stored: false }
+    }
+
     fn seat(&mut self) -> Option<&mut Seat> {
         self.tasklet.store.data_mut().seat.as_mut()
     }
@@ -149,6 +161,7 @@ impl Scheduler {
             hooks: Hooks::default(),
             woken: Woken::default(),
             tasklets_max: limits::TASKLETS_MAX,
+            dormitory: Dormitory::default(),
         }
     }
 
@@ -191,7 +204,9 @@ impl Scheduler {
     /// # Errors
     /// [`Error::CannotSchedule`] for one that is blocked, [`Error::NoSuchTasklet`].
     pub fn remove(&mut self, id: TaskletId) -> Result<(), Error> {
-        self.core.remove(id).map_err(|refusal| refused("remove", id, refusal))
+        self.core.remove(id).map_err(|refusal| refused("remove", id, refusal))?;
+        self.note_idle(id);
+        Ok(())
     }
 
     /// Destroys a tasklet, wherever it stands. Nothing of it runs any more; what it waited for is
@@ -200,6 +215,11 @@ impl Scheduler {
     /// # Errors
     /// [`Error::NoSuchTasklet`].
     pub fn kill(&mut self, id: TaskletId) -> Result<(), Error> {
+        if self.dormitory.contains(id) {
+            self.core.forget(id);
+            self.dormitory.forget(id);
+            return Ok(());
+        }
         self.take(id).map(Taken::kill)
     }
 
@@ -223,7 +243,7 @@ impl Scheduler {
             scheduled: matches!(place, Place::Ready | Place::Current | Place::Blocked(..)),
             blocked: matches!(place, Place::Blocked(..)),
             waiting: matches!(place, Place::Outside),
-            atomic: seat.is_some_and(|seat| seat.atomic),
+            atomic: seat.is_some_and(|seat| seat.atomic) || self.dormitory.is_atomic(id),
         }
     }
 
@@ -241,6 +261,9 @@ impl Scheduler {
     /// # Errors
     /// Those of [`Tasklet::snapshot`], and [`Error::NoSuchTasklet`].
     pub fn restorable(&mut self, id: TaskletId) -> Result<(), Error> {
+        if self.dormitory.contains(id) {
+            return Ok(());
+        }
         self.member(id)?.tasklet.snapshot(&Default::default()).map(drop)
     }
 
@@ -250,22 +273,40 @@ impl Scheduler {
         self.ends.get(&id)
     }
 
-    /// A tasklet that is here.
+    /// A tasklet that is here, in memory: not one that is hibernated.
     pub fn tasklet(&self, id: TaskletId) -> Option<&Tasklet> {
         self.tasklets.get(&id).map(|member| &member.tasklet)
     }
 
-    /// The same, to look at it closer, or to [`Tasklet::wait`] for the system.
+    /// The same, to look at it closer, or to [`Tasklet::wait`] for the system. One that is
+    /// hibernated is woken; if that fails it is `None`, and [`wake`](Scheduler::wake) says why.
     pub fn tasklet_mut(&mut self, id: TaskletId) -> Option<&mut Tasklet> {
-        self.tasklets.get_mut(&id).map(|member| &mut member.tasklet)
+        self.member(id).ok().map(|member| &mut member.tasklet)
     }
 
+    /// A tasklet, which is made anew if it is hibernated.
     fn member(&mut self, id: TaskletId) -> Result<&mut Member, Error> {
-        self.tasklets.get_mut(&id).map(|member| &mut **member).ok_or(Error::NoSuchTasklet { id })
+        if self.dormitory.contains(id) {
+            self.come_back(id)?;
+        }
+        match self.tasklets.get_mut(&id) {
+            Some(member) => Ok(member),
+            None if self.core.is_running(id) => {
+                let what = "it runs on another thread: `Executor::pause` has it wait for you";
+                Err(Error::CannotSchedule { verb: "reach", id, what })
+            }
+            None => Err(Error::NoSuchTasklet { id }),
+        }
     }
 
+    /// Its seat, which is here even if it is hibernated.
     fn seat(&mut self, id: TaskletId) -> Result<&mut Seat, Error> {
-        let seat = self.member(id)?.seat();
+        let live = self.tasklets.get_mut(&id);
+        let seat = match live {
+            Some(member) => member.seat(),
+            None if self.dormitory.contains(id) => self.dormitory.seat(id),
+            None => return Err(Error::NoSuchTasklet { id }),
+        };
         seat.ok_or_else(|| Error::internal(format!("tasklet {id} has no seat")))
     }
 }

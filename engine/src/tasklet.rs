@@ -3,6 +3,7 @@
 mod call;
 mod frames;
 mod handle;
+mod remains;
 mod run;
 mod spawn;
 mod waiting;
@@ -19,6 +20,7 @@ pub(crate) use frames::{
 };
 pub(crate) use handle::Shared;
 pub use handle::TaskletHandle;
+pub(crate) use remains::Remains;
 pub(crate) use run::Ran;
 pub(crate) use spawn::instantiate;
 pub use waiting::Wait;

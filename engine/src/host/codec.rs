@@ -44,6 +44,11 @@ impl HostBuilder {
 }
 
 impl Codecs {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.encode.is_empty()
+    }
+
     /// An object as it goes into a snapshot. `place` is where the guest holds it.
     pub(crate) fn encode(
         &self,

@@ -25,6 +25,8 @@ pub(crate) const NAMESPACE: &str = "wasi_snapshot_preview1";
 pub(crate) enum WasiSetup {
     New(WasiOptions),
     Restore(RestoreOptions),
+    /// It is put in once the tasklet is there.
+    Later,
 }
 
 impl HostBuilder {
@@ -51,6 +53,7 @@ impl WasiSetup {
                 Wasi::new(options).and_then(Wasi::deterministic).map_err(wasi_error)
             }
             WasiSetup::New(options) => Wasi::new(options).map_err(wasi_error),
+            WasiSetup::Later => Err(Error::internal("a new guest's WASI is to come later")),
             WasiSetup::Restore(_) => Err(Error::Unsupported {
                 what: "`HostBuilder::wasi_restore` is for tasklets that are loaded: use `wasi`"
                     .into(),
@@ -73,6 +76,9 @@ pub(crate) fn resume_wasi(
     let Some((_, value)) = own else { return Ok(None) };
     let options = match setup {
         Some(WasiSetup::Restore(options)) => options,
+        Some(WasiSetup::Later) => {
+            return Wasi::new(WasiOptions::default()).map(Some).map_err(wasi_error);
+        }
         // Enough for a guest without directories, whose output then goes nowhere.
         None => RestoreOptions::default(),
         Some(WasiSetup::New(_)) => {

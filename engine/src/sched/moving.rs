@@ -113,10 +113,14 @@ impl Scheduler {
     /// and comes into it again, last, when it is inserted somewhere.
     ///
     /// # Errors
-    /// [`Error::NoSuchTasklet`].
+    /// [`Error::NoSuchTasklet`], and those of [`wake`](Scheduler::wake).
     pub fn take(&mut self, id: TaskletId) -> Result<Taken, Error> {
+        self.member(id)?;
         let member = self.tasklets.remove(&id).ok_or(Error::NoSuchTasklet { id })?;
         self.core.forget(id);
+        if member.stored {
+            self.dormitory.forget(id);
+        }
         Ok(Taken { id, tasklet: member.tasklet })
     }
 
@@ -212,7 +216,8 @@ impl Scheduler {
 
     /// The tasklets that are here, by number.
     pub fn tasklets(&self) -> Vec<TaskletId> {
-        let mut ids: Vec<TaskletId> = self.tasklets.keys().copied().collect();
+        let live = self.tasklets.keys().copied();
+        let mut ids: Vec<TaskletId> = live.chain(self.dormitory.ids()).collect();
         ids.sort_unstable();
         ids
     }

@@ -46,6 +46,11 @@ impl Scheduler {
             if self.woken.any() && self.core.run_count() > 0 {
                 self.ask_woken_again();
             }
+            if handed.is_none()
+                && let Some(error) = self.dormitory.take_failed()
+            {
+                break Err(error);
+            }
             let id = match handed.take() {
                 Some(id) => id,
                 None if account.ends_at_switch() && self.core.run_count() > 0 => {
@@ -60,7 +65,9 @@ impl Scheduler {
                 self.switched(before, Some(id));
             }
             before = Some(id);
-            match self.turn(id, &mut account, stack_bytes) {
+            let step = self.turn(id, &mut account, stack_bytes);
+            self.turn_over(id);
+            match step {
                 Ok(Step::GoOn | Step::Next) => {}
                 Ok(Step::HandOver(partner)) => handed = Some(partner),
                 Ok(Step::Return(result)) => break Ok(result),
@@ -77,13 +84,13 @@ impl Scheduler {
     }
 
     /// Something has gone wrong with one that ran, or with the one that it handed over to.
-    fn give_up(&mut self, id: TaskletId) {
+    pub(super) fn give_up(&mut self, id: TaskletId) {
         if self.core.is_running(id) {
             self.core.park(id);
         }
     }
 
-    fn switched(&mut self, before: Option<TaskletId>, next: Option<TaskletId>) {
+    pub(super) fn switched(&mut self, before: Option<TaskletId>, next: Option<TaskletId>) {
         if let Some(call) = &mut self.hooks.on_switch {
             call(before, next);
         }
@@ -187,6 +194,9 @@ impl Scheduler {
     fn ended(&mut self, id: TaskletId) -> Step {
         self.core.forget(id);
         let Some(member) = self.tasklets.remove(&id) else { return Step::Next };
+        if member.stored {
+            self.dormitory.forget(id);
+        }
         let status = member.tasklet.status;
         self.ends.insert(id, status.clone());
         self.ended.push_back(id);
@@ -205,7 +215,7 @@ impl Scheduler {
         Step::Next
     }
 
-    fn nothing_ready(&self, ran: bool) -> RunResult {
+    pub(super) fn nothing_ready(&self, ran: bool) -> RunResult {
         let outside: Vec<TaskletId> = self.core.outside().collect();
         if !outside.is_empty() {
             return RunResult::Waiting(outside);

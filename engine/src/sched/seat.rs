@@ -155,6 +155,22 @@ impl Seat {
         Seat { channels, argument, ..Seat::default() }
     }
 
+    /// Leaves behind what only its guest can ask for, if that is in its snapshot.
+    pub(crate) fn shed(&mut self) {
+        if self.linked {
+            self.argument = Vec::new();
+            self.message = Vec::new();
+        }
+    }
+
+    /// Has that again, of the seat that was written down.
+    pub(crate) fn take_back(&mut self, written: Seat) {
+        if self.linked {
+            self.argument = written.argument;
+            self.message = written.message;
+        }
+    }
+
     /// What it asks has been decided.
     pub(crate) fn answer(&mut self, answer: Answer) {
         self.asked = None;

@@ -39,7 +39,7 @@ impl Scheduler {
         out: &mut impl Write,
         options: &SnapshotOptions,
     ) -> Result<Digest, Error> {
-        let tasklets: BTreeSet<TaskletId> = self.tasklets.keys().copied().collect();
+        let tasklets: BTreeSet<TaskletId> = self.tasklets().into_iter().collect();
         let channels: BTreeSet<ChannelId> = self.channel_names.keys().copied().collect();
         self.write_set(out, &tasklets, &channels, options)
     }
@@ -58,7 +58,7 @@ impl Scheduler {
         channels: &[ChannelId],
         options: &SnapshotOptions,
     ) -> Result<Digest, Error> {
-        if let Some(id) = tasklets.iter().find(|id| !self.tasklets.contains_key(id)) {
+        if let Some(id) = tasklets.iter().find(|id| self.core.place(**id).is_none()) {
             return Err(Error::NoSuchTasklet { id: *id });
         }
         if let Some(id) = channels.iter().find(|id| !self.channel_names.contains_key(id)) {
@@ -91,11 +91,16 @@ impl Scheduler {
             Writer::new(out, numbered, labels, &modules, channels, count).map_err(failed)?;
         let options = SnapshotOptions { embed_module: false, ..SnapshotOptions::default() };
         for (id, place) in plan.tasklets {
-            let member = self.member(id)?;
+            let is_hibernated = self.is_hibernated(id);
+            let member = self.member(id).map_err(|error| error.of(id))?;
             let given = member.given(&plan.positions);
             let snapshot = member.tasklet.snapshot(&options);
             let snapshot = snapshot.map_err(|error| error.of(id))?;
             writer.tasklet(id.0, place, &given, &snapshot).map_err(failed)?;
+            if is_hibernated {
+                // If it cannot go back it stays, as after every failure of the store.
+                let _ = self.hibernate(id);
+            }
         }
         writer.finish().map_err(failed)
     }
@@ -109,11 +114,10 @@ impl Scheduler {
         let mut modules = BTreeMap::new();
         let mut all = own.clone();
         for id in tasklets {
-            let member = self.member(*id)?;
-            let module = member.tasklet.module().clone();
+            let module = self.module_of(*id)?;
             modules.entry(module.hash()).or_insert(module);
-            if member.seat().is_some_and(|seat| seat.linked) {
-                all.extend(member.channels.iter().copied());
+            if self.seat(*id)?.linked {
+                all.extend(self.channels_of(*id));
             }
         }
         let named = all.iter().filter_map(|id| Some((self.channel_names.get(id)?, *id)));

@@ -100,7 +100,8 @@ impl Scheduler {
             let module = tasklet.module();
             self.modules.entry(module.hash()).or_insert_with(|| module.clone());
         }
-        self.tasklets.insert(id, Box::new(Member { tasklet, channels }));
+        self.tasklets.insert(id, Box::new(Member::new(tasklet, channels)));
+        self.note_idle(id);
     }
 
     fn grants(

@@ -1,0 +1,178 @@
+use std::collections::BTreeMap;
+
+use tempfile::{TempDir, tempdir};
+
+use super::*;
+
+/// Small segments, so that a test has many.
+fn options(compression: Option<i32>) -> DirectoryOptions {
+    DirectoryOptions { segment_bytes: 6000, compression }
+}
+
+fn open(folder: &TempDir) -> DirectoryStore {
+    DirectoryStore::open_with(folder.path(), options(Some(1))).expect("it can be opened")
+}
+
+fn files(folder: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(folder.path())
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("names are text"));
+    let mut names: Vec<String> = entries.filter(|name| name.ends_with(".segment")).collect();
+    names.sort();
+    names
+}
+
+/// Numbers without an order that would show, the same on every machine.
+fn numbers(seed: u64) -> impl Iterator<Item = u64> {
+    let mut state = seed;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state >> 33
+    })
+}
+
+fn contents(number: u64) -> Vec<u8> {
+    // Some that cannot be compressed, and some of no bytes.
+    let len = (number % 700) as usize;
+    match number % 3 {
+        0 => vec![number as u8; len],
+        _ => numbers(number).map(|n| n as u8).take(len).collect(),
+    }
+}
+
+/// A store is a map, whatever is done to it, reopened or not; and takes a bounded room.
+#[test]
+fn it_is_a_map() {
+    for compression in [None, Some(1)] {
+        let folder = tempdir().expect("a folder");
+        let open = || DirectoryStore::open_with(folder.path(), options(compression)).unwrap();
+        let mut model = BTreeMap::new();
+        let mut store = open();
+        for (round, number) in numbers(1).take(1500).enumerate() {
+            let key = number % 40;
+            match number / 40 % 4 {
+                0 => {
+                    model.remove(&key);
+                    store.remove(key).unwrap();
+                }
+                _ => {
+                    store.put(key, &contents(number)).unwrap();
+                    model.insert(key, contents(number));
+                }
+            }
+            if round % 371 == 0 {
+                drop(store);
+                store = open();
+            }
+            if round % 97 == 0 {
+                assert_eq!(store.keys().unwrap(), model.keys().copied().collect::<Vec<_>>());
+                for key in 0..40 {
+                    assert_eq!(store.get(key).unwrap().as_ref(), model.get(&key), "{key}");
+                }
+                let on_disk: u64 = (files(&folder).iter())
+                    .map(|name| fs::metadata(folder.path().join(name)).unwrap().len())
+                    .sum();
+                assert_eq!(store.bytes(), on_disk);
+                assert!(store.bytes() <= 2 * store.live_bytes.max(6000) + 2 * 6800, "{store:?}");
+            }
+        }
+        assert!(!store.is_empty() && store.len() < 40 && files(&folder).len() > 1);
+    }
+}
+
+/// Whatever a killed writer has left of the last record, the others are there.
+#[test]
+fn a_torn_record_is_as_if_it_had_not_been_begun() {
+    let folder = tempdir().expect("a folder");
+    let mut store = open(&folder);
+    store.put(1, &[1; 100]).unwrap();
+    store.put(2, b"old").unwrap();
+    let whole = store.bytes();
+    store.put(2, b"the new one").unwrap();
+    drop(store);
+    let path = folder.path().join(&files(&folder)[0]);
+    let bytes = fs::read(&path).unwrap();
+    for cut in (16..=bytes.len() as u64).rev() {
+        fs::write(&path, &bytes[..cut as usize]).unwrap();
+        let mut store = open(&folder);
+        let found = store.get(2).unwrap();
+        match cut {
+            cut if cut == bytes.len() as u64 => assert_eq!(found.unwrap(), b"the new one"),
+            cut if cut >= whole => assert_eq!(found.unwrap(), b"old"),
+            _ => assert_eq!(found, None),
+        }
+        // What is put behind it is found again.
+        store.put(3, b"later").unwrap();
+        drop(store);
+        assert_eq!(open(&folder).get(3).unwrap().unwrap(), b"later", "cut at {cut}");
+    }
+    for cut in 0..16 {
+        fs::write(&path, &bytes[..cut]).unwrap();
+        assert!(open(&folder).is_empty());
+        assert!(files(&folder).is_empty());
+    }
+}
+
+/// Damage is told, and is never taken for what was put.
+#[test]
+fn damage_is_found() {
+    let folder = tempdir().expect("a folder");
+    let mut store = open(&folder);
+    for key in 0..60 {
+        store.put(key, &contents(601 + 700 * key)).unwrap();
+    }
+    drop(store);
+    let names = files(&folder);
+    assert!(names.len() > 2);
+    let path = folder.path().join(&names[0]);
+    let bytes = fs::read(&path).unwrap();
+    for at in (0..bytes.len()).step_by(83) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        fs::write(&path, &damaged).unwrap();
+        let opened = DirectoryStore::open_with(folder.path(), options(None));
+        let error = match opened {
+            Ok(mut store) => (0..60).find_map(|key| match store.get(key) {
+                Ok(found) => {
+                    assert_eq!(found.unwrap(), contents(601 + 700 * key));
+                    None
+                }
+                Err(error) => Some(error),
+            }),
+            Err(error) => Some(error),
+        };
+        assert!(matches!(error, Some(Error::StoreDamaged { .. })), "byte {at}: {error:?}");
+    }
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(open(&folder).len(), 60);
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let folder = tempdir().expect("a folder");
+    let store = open(&folder);
+    let second = DirectoryStore::open(folder.path());
+    assert!(matches!(second, Err(Error::StoreInUse { .. })));
+    drop(store);
+    open(&folder);
+}
+
+#[test]
+fn modules_are_kept_once_and_leftovers_go() {
+    let folder = tempdir().expect("a folder");
+    let mut store = open(&folder);
+    let hash = Digest::of(b"module");
+    assert_eq!(store.get_module(hash).unwrap(), None);
+    store.put_module(hash, b"module").unwrap();
+    store.put_module(hash, b"module").unwrap();
+    let modules = folder.path().join("modules");
+    fs::write(modules.join(".half"), b"mod").unwrap();
+    drop(store);
+    let mut store = open(&folder);
+    assert_eq!(store.get_module(hash).unwrap().unwrap(), b"module");
+    assert_eq!(fs::read_dir(modules).unwrap().count(), 1);
+    for level in [0, 23] {
+        let refused = DirectoryStore::open_with(folder.path(), options(Some(level)));
+        assert!(matches!(refused, Err(Error::Limit { .. })));
+    }
+}
