@@ -29,6 +29,7 @@ mod encoding;
 mod engine;
 mod error;
 mod exception;
+mod executor;
 mod files;
 mod host;
 mod limits;
@@ -53,6 +54,7 @@ pub mod wasi;
 pub use capture::{Base, SnapshotOptions};
 pub use engine::{CacheMode, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};
+pub use executor::{Event, Executor, ExecutorOptions, NotDrained, NotStarted, Quota};
 pub use files::{Compressor, Resolved, SnapshotChain, SnapshotFile, open_input};
 pub use host::{
     Deliver, Delivery, Host, HostBuilder, HostCtx, HostError, HostFn, IntoResults, Progress,
@@ -64,8 +66,8 @@ pub use module::{Module, ModuleCache};
 #[doc(inline)]
 pub use sched::{
     Budget, ChannelId, ChannelName, ChannelOptions, Direction, Flags, Handed, Hibernation,
-    LoadOptions, Loaded, Message, NotPut, Preference, RunResult, Scheduler, SetOptions, Spawn, Taken,
-    TaskletId,
+    LoadOptions, Loaded, Message, NotPut, Preference, RunResult, Scheduler, SetOptions, Spawn,
+    Taken, TaskletId,
 };
 pub use snapshot::{Digest, PauseReason, Profile, Snapshot};
 pub use store::{DirectoryOptions, DirectoryStore, MemoryStore, Store};

@@ -38,6 +38,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("engine/src/sched/core", SCHEDULER),
     ("engine/src/sched/budget", SCHEDULER),
     ("engine/src/sched/seat", SCHEDULER),
+    (
+        "engine/src/executor/crew",
+        &["wasmtime", "std::fs", "std::net", "std::thread", "std::sync", "Instant"],
+    ),
+    ("engine/src/executor", &["wasmtime", "std::fs", "std::net"]),
+    ("engine/src/store", &["wasmtime", "std::net", "std::time", "std::thread"]),
     ("engine/src/sched", &["wasmtime", "std::fs", "std::net", "std::time", "std::thread"]),
     ("engine/src", &["wasmparser", "wasm_encoder", "clap"]),
     ("guest/src", &["std", "wasmtime", "tasklet_engine", "tasklet_instrumenter"]),

@@ -18,5 +18,11 @@ pub const SEQUENCE_MAX: u32 = 1 << 20;
 pub const ATOMIC_STEPS_MAX: u64 = 1 << 28;
 /// Modules that a scheduler remembers, so that snapshots of them need not be compiled.
 pub const MODULES_KEPT_MAX: usize = 1024;
+/// Threads of one executor.
+pub const WORKERS_MAX: usize = 1024;
+/// Events of an executor that nobody has asked for yet; beyond, the oldest is forgotten.
+pub const EVENTS_KEPT_MAX: usize = 1 << 16;
+/// The largest share of one tasklet in an executor.
+pub const SHARE_MAX: u32 = 1 << 16;
 /// Ends of tasklets that are remembered; beyond, the oldest is forgotten.
 pub const ENDS_KEPT_MAX: usize = 1 << 16;

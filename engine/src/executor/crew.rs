@@ -1,0 +1,238 @@
+//! What the workers of an executor share, and all that they decide; it runs nothing.
+//!
+//! A worker asks for what to run ([`Crew::next`]), runs it, and says what has become of it
+//! ([`Crew::back`]). The threads do so holding a lock; the simulation does so in an order that a seed
+//! decides.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::{Event, ExecutorOptions, Quota};
+use crate::error::Error;
+use crate::sched::limits::{EVENTS_KEPT_MAX, SHARE_MAX};
+use crate::sched::{Back, Budget, Lent, RunResult, Scheduler, TaskletId};
+use crate::tasklet::{Ran, TaskletHandle};
+
+/// What has become of a stretch.
+pub(super) enum Stretch {
+    Ran(Result<(Ran, i128), Error>),
+    /// Something has panicked in it, with that message.
+    Panicked(String),
+}
+
+/// One tasklet's part: what it may still use.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    share: u32,
+    steps_left: Option<u64>,
+    time_left: Option<Duration>,
+}
+
+pub(super) struct Crew {
+    pub(super) sched: Scheduler,
+    slice: u64,
+    parts: HashMap<TaskletId, Part>,
+    /// What each worker runs.
+    running: Vec<Option<(TaskletId, TaskletHandle)>>,
+    events: VecDeque<Event>,
+    /// No turn begins any more.
+    pub(super) stopping: bool,
+    /// Workers that wait for something to run.
+    pub(super) parked: usize,
+    /// Those who wait for the end of a turn.
+    pub(super) watching: usize,
+}
+
+impl Crew {
+    pub(super) fn new(sched: Scheduler, options: &ExecutorOptions) -> Crew {
+        Crew {
+            sched,
+            slice: options.slice_steps.max(1),
+            parts: HashMap::new(),
+            running: vec![None; options.workers],
+            events: VecDeque::new(),
+            stopping: false,
+            parked: 0,
+            watching: 0,
+        }
+    }
+
+    /// What a worker is to run now; `before` is what it ran until now.
+    pub(super) fn next(&mut self, worker: usize, before: Option<TaskletId>) -> Option<Lent> {
+        while !self.stopping {
+            let Some(id) = self.sched.next_turn() else { break };
+            if self.parts.get(&id).is_some_and(Part::is_used_up) {
+                self.sched.park(id);
+                self.tell(Event::UsedUp(id));
+                continue;
+            }
+            match self.sched.lend(id, self.budget(id)) {
+                Ok(lent) => return Some(self.runs(worker, before, lent)),
+                Err(error) => self.tell(Event::Failed(id, error)),
+            }
+        }
+        self.rests(before);
+        None
+    }
+
+    /// A worker runs nothing any more.
+    pub(super) fn rests(&mut self, before: Option<TaskletId>) {
+        if before.is_some() {
+            self.sched.note_switch(before, None);
+        }
+    }
+
+    /// What has become of what a worker ran, and what it is to run at once, if anything.
+    pub(super) fn back(
+        &mut self,
+        worker: usize,
+        lent: Lent,
+        stretch: Stretch,
+        time: Duration,
+    ) -> Option<Lent> {
+        let id = lent.id();
+        let ran = match stretch {
+            Stretch::Ran(ran) => ran,
+            Stretch::Panicked(message) => {
+                self.running[worker] = None;
+                self.parts.remove(&id);
+                self.sched.lose(lent);
+                self.tell(Event::Panicked(id, message));
+                return None;
+            }
+        };
+        if let (Some(part), Ok((_, spent))) = (self.parts.get_mut(&id), &ran) {
+            part.spend(*spent, time);
+        }
+        let has_ended = matches!(ran, Ok((Ran::Ended, _)));
+        let (parts, slice) = (&self.parts, self.slice);
+        let back = self.sched.take_back(lent, ran, &mut |id| budget(parts, slice, id));
+        if has_ended {
+            self.parts.remove(&id);
+        }
+        if let Some(error) = self.sched.take_hibernation_failure() {
+            self.tell(Event::HibernationFailed(error));
+        }
+        self.running[worker] = None;
+        match back {
+            Ok(Back::Goes(lent)) => {
+                let lent = match self.stopping {
+                    true => self.sched.shelve(lent)?,
+                    false => lent,
+                };
+                Some(self.runs(worker, Some(id), lent))
+            }
+            Ok(Back::Stays) => None,
+            Ok(Back::Told(result)) => {
+                self.told(result);
+                None
+            }
+            Err(error) => {
+                self.tell(Event::Failed(id, error));
+                None
+            }
+        }
+    }
+
+    fn runs(&mut self, worker: usize, before: Option<TaskletId>, lent: Lent) -> Lent {
+        if before != Some(lent.id()) {
+            self.sched.note_switch(before, Some(lent.id()));
+        }
+        self.running[worker] = Some((lent.id(), lent.handle()));
+        lent
+    }
+
+    fn told(&mut self, result: RunResult) {
+        match result {
+            RunResult::Interrupted(id) => {
+                let is_used_up = self.parts.get(&id).is_some_and(Part::is_used_up);
+                self.tell(if is_used_up { Event::UsedUp(id) } else { Event::Interrupted(id) });
+            }
+            RunResult::Trapped(id, trap) => self.tell(Event::Trapped(id, trap)),
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.events.len() == EVENTS_KEPT_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    /// A worker has panicked outside of any guest, and is gone, and what it ran with it.
+    pub(super) fn gone(&mut self, worker: usize, message: String) {
+        self.stopping = true;
+        if let Some((id, _)) = self.running[worker].take() {
+            self.sched.forget_lost(id);
+        }
+        self.tell(Event::WorkerPanicked(message));
+    }
+
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        self.events.drain(..).collect()
+    }
+
+    /// Hands the scheduler out; what is left has nothing to run.
+    pub(super) fn give_up(&mut self) -> Scheduler {
+        self.stopping = true;
+        let empty = Scheduler::new(self.sched.engine());
+        std::mem::replace(&mut self.sched, empty)
+    }
+
+    fn budget(&self, id: TaskletId) -> Budget {
+        budget(&self.parts, self.slice, id)
+    }
+
+    pub(super) fn set_quota(&mut self, id: TaskletId, quota: &Quota) {
+        let Quota { share, steps, time } = *quota;
+        let part = Part { share: share.clamp(1, SHARE_MAX), steps_left: steps, time_left: time };
+        self.parts.insert(id, part);
+        // Those of tasklets that were killed or taken.
+        if self.parts.len() > 2 * self.sched.len() + 64 {
+            let sched = &self.sched;
+            self.parts.retain(|id, _| sched.flags(*id).alive);
+        }
+    }
+
+    /// The handle of one that runs now.
+    pub(super) fn handle(&self, id: TaskletId) -> Option<&TaskletHandle> {
+        self.running.iter().flatten().find(|(of, _)| *of == id).map(|(_, handle)| handle)
+    }
+
+    /// Those that run now.
+    pub(super) fn running(&self) -> Vec<TaskletId> {
+        self.running.iter().flatten().map(|(id, _)| *id).collect()
+    }
+
+    /// Nothing runs, and nothing will unless somebody outside does something.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.sched.run_count() == 0 && !self.sched.waits_outside()
+    }
+}
+
+/// A turn as long as its share; one whose steps end in it is handed out there.
+fn budget(parts: &HashMap<TaskletId, Part>, slice: u64, id: TaskletId) -> Budget {
+    let Some(part) = parts.get(&id) else { return Budget::steps(slice).round_robin() };
+    let slice = slice.saturating_mul(part.share.into());
+    match part.steps_left {
+        Some(left) if left <= slice => Budget::steps(left),
+        _ => Budget::steps(slice).round_robin(),
+    }
+}
+
+impl Part {
+    fn is_used_up(&self) -> bool {
+        self.steps_left == Some(0) || self.time_left.is_some_and(|left| left.is_zero())
+    }
+
+    fn spend(&mut self, steps: i128, time: Duration) {
+        if let Some(left) = &mut self.steps_left {
+            let rest = (i128::from(*left) - steps).clamp(0, i128::from(u64::MAX));
+            *left = u64::try_from(rest).unwrap_or(u64::MAX);
+        }
+        if let Some(left) = &mut self.time_left {
+            *left = left.saturating_sub(time);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A tasklet that runs while the scheduler does something else: lent out for a stretch, and brought
+//! back with what has become of it.
+//!
+//! Whatever a scheduler decides it decides when one is lent and when it is brought back, so any
+//! number can run at once, on whatever threads. With one at a time the order is that of
+//! [`Scheduler::run`].
+
+use super::budget::{Account, Budget, Turn};
+use super::result::RunResult;
+use super::run::Step;
+use super::{Member, Scheduler, TaskletId};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::tasklet::{Ran, TaskletHandle};
+
+/// A tasklet that is out to run.
+pub(crate) struct Lent {
+    id: TaskletId,
+    member: Box<Member>,
+    turn: Turn,
+    account: Account,
+    grant: u64,
+}
+
+/// What has become of it.
+pub(crate) enum Back {
+    /// It goes on, or the one that it has handed over to begins.
+    Goes(Lent),
+    /// It is where it waits, or has ended.
+    Stays,
+    /// The same, and somebody is to be told.
+    Told(RunResult),
+}
+
+impl Lent {
+    pub(crate) fn id(&self) -> TaskletId {
+        self.id
+    }
+
+    pub(crate) fn handle(&self) -> TaskletHandle {
+        self.member.tasklet.handle()
+    }
+
+    /// Runs it. Touches nothing else.
+    pub(crate) fn run(&mut self, stack_bytes: usize) -> Result<(Ran, i128), Error> {
+        self.member.tasklet.run_on(self.grant, stack_bytes)
+    }
+
+    fn is_atomic(&mut self) -> bool {
+        self.member.seat().is_some_and(|seat| seat.atomic)
+    }
+}
+
+impl Scheduler {
+    /// The tasklet whose turn it is, out of all lines.
+    pub(crate) fn next_turn(&mut self) -> Option<TaskletId> {
+        self.core.next()
+    }
+
+    /// Lends one whose turn it is, or if that fails pauses it.
+    pub(crate) fn lend(&mut self, id: TaskletId, budget: Budget) -> Result<Lent, Error> {
+        let account = Account::new(budget);
+        let turn = account.begin();
+        self.lend_on(id, turn, account)
+    }
+
+    fn lend_on(&mut self, id: TaskletId, mut turn: Turn, account: Account) -> Result<Lent, Error> {
+        let lent = self.member(id).map(drop).and_then(|()| self.begin(id, &mut turn, &account));
+        match (lent, self.tasklets.remove(&id)) {
+            (Ok(grant), Some(member)) => Ok(Lent { id, member, turn, account, grant }),
+            (lent, member) => {
+                if let Some(member) = member {
+                    self.tasklets.insert(id, member);
+                }
+                self.core.park(id);
+                Err(lent.err().unwrap_or(Error::NoSuchTasklet { id }))
+            }
+        }
+    }
+
+    /// Takes one back that has run, and decides what comes next. `budget` is that of whoever it
+    /// hands over to.
+    ///
+    /// If that fails it is paused.
+    pub(crate) fn take_back(
+        &mut self,
+        lent: Lent,
+        ran: Result<(Ran, i128), Error>,
+        budget: &mut dyn FnMut(TaskletId) -> Budget,
+    ) -> Result<Back, Error> {
+        let Lent { id, member, mut turn, mut account, .. } = lent;
+        self.tasklets.insert(id, member);
+        let step =
+            ran.and_then(|(ran, spent)| self.finish(id, ran, spent, &mut turn, &mut account));
+        if !matches!(step, Ok(Step::GoOn)) {
+            self.turn_over(id);
+        }
+        match step {
+            Ok(Step::GoOn) => self.lend_on(id, turn, account).map(Back::Goes),
+            Ok(Step::Next) => Ok(Back::Stays),
+            Ok(Step::HandOver(partner)) => self.lend(partner, budget(partner)).map(Back::Goes),
+            Ok(Step::Return(result)) => Ok(Back::Told(result)),
+            Err(error) => {
+                self.give_up(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes one back that has not run, or not to the end of its turn: it is the first in line. One
+    /// in an atomic section has to go on.
+    pub(crate) fn shelve(&mut self, mut lent: Lent) -> Option<Lent> {
+        if lent.is_atomic() {
+            return Some(lent);
+        }
+        let Lent { id, member, .. } = lent;
+        self.tasklets.insert(id, member);
+        self.core.park(id);
+        // It is paused, so that nothing is refused.
+        let _ = self.core.insert_first(id);
+        None
+    }
+
+    /// Pauses one whose turn it is.
+    pub(crate) fn park(&mut self, id: TaskletId) {
+        self.core.park(id);
+        self.note_idle(id);
+    }
+
+    /// One that was lent has been lost.
+    pub(crate) fn forget_lost(&mut self, id: TaskletId) {
+        if !self.tasklets.contains_key(&id) {
+            self.core.forget(id);
+        }
+    }
+
+    /// One that is lent will not come back.
+    pub(crate) fn lose(&mut self, lent: Lent) {
+        self.core.forget(lent.id);
+        if lent.member.stored {
+            self.dormitory.forget(lent.id);
+        }
+    }
+
+    /// Tells whoever wants to know that another tasklet runs than before.
+    pub(crate) fn note_switch(&mut self, before: Option<TaskletId>, next: Option<TaskletId>) {
+        self.switched(before, next);
+    }
+
+    /// What there is to say when nothing is ready and nothing runs.
+    pub(crate) fn at_rest(&self) -> RunResult {
+        self.nothing_ready(true)
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Bytes of the native stack that guests are promised.
+    pub(crate) fn stack_bytes(&self) -> usize {
+        self.engine.options().stack_bytes
+    }
+
+    /// How many tasklets there are.
+    pub(crate) fn len(&self) -> usize {
+        self.core.len()
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        self.core.ready().next().is_some()
+    }
+
+    /// Those that wait for the system ask again.
+    pub(crate) fn ask_again(&mut self) {
+        self.ask_all_again();
+    }
+
+    /// Those that a host import has woken ask again, behind all that are ready.
+    pub(crate) fn ask_woken(&mut self) {
+        if self.woken.any() {
+            self.ask_woken_again();
+        }
+    }
+
+    pub(crate) fn waits_outside(&self) -> bool {
+        self.core.outside().next().is_some()
+    }
+
+    /// What has gone wrong with hibernation, once.
+    pub(crate) fn take_hibernation_failure(&mut self) -> Option<Error> {
+        self.dormitory.take_failed()
+    }
+}
