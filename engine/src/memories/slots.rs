@@ -16,7 +16,10 @@ const CLASSES: usize = if cfg!(target_pointer_width = "64") { 9 } else { 7 };
 
 /// A chunk is a mapping that slots of one class are cut from. The first of a class is small; each
 /// further one is twice as large as the one before, up to this.
-const CHUNK_BYTES_MAX: usize = if cfg!(target_pointer_width = "64") { 16 << 30 } else { 64 << 20 };
+const CHUNK_BYTES_MAX: usize = {
+    let largest = CLASS_BYTES[CLASSES - 1];
+    if cfg!(target_pointer_width = "64") { 4 * largest } else { largest / 4 }
+};
 const CHUNK_BYTES_MIN: usize = 1 << 20;
 
 /// So many free slots of a class keep their first pages, for the next tasklets.

@@ -9,9 +9,8 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
-use common::{Asked, asked, memory, print};
+use common::{Asked, asked, cpu, memory, print};
 use wasmtime::{
     Caller, Config, Engine, InstanceAllocationStrategy, InstancePre, Linker, Module,
     PoolingAllocationConfig, Result, Store,
@@ -80,20 +79,25 @@ fn guests(count: u32) -> Result<Guests> {
             channels.lock().expect("one thread")[to as usize] = Some(message);
         })
     })?;
-    linker.func_wrap_async("host", "receive", |mut caller: Caller<'_, Channels>, (of,): (i32,)| {
-        Box::new(async move {
-            let channels = caller.data_mut().clone();
-            let message = loop {
-                if let Some(message) = channels.lock().expect("one thread")[of as usize].take() {
-                    break message;
-                }
-                pause().await;
-            };
-            let memory = caller.get_export("memory").and_then(|it| it.into_memory());
-            let memory = memory.expect("it has one");
-            memory.data_mut(&mut caller)[..8].copy_from_slice(&message.to_le_bytes());
-        })
-    })?;
+    linker.func_wrap_async(
+        "host",
+        "receive",
+        |mut caller: Caller<'_, Channels>, (of,): (i32,)| {
+            Box::new(async move {
+                let channels = caller.data_mut().clone();
+                let message = loop {
+                    if let Some(message) = channels.lock().expect("one thread")[of as usize].take()
+                    {
+                        break message;
+                    }
+                    pause().await;
+                };
+                let memory = caller.get_export("memory").and_then(|it| it.into_memory());
+                let memory = memory.expect("it has one");
+                memory.data_mut(&mut caller)[..8].copy_from_slice(&message.to_le_bytes());
+            })
+        },
+    )?;
     let module = Module::new(&engine, wat::parse_str(GUESTS).expect("it is a module"))?;
     let pre = linker.instantiate_pre(&module)?;
     Ok(Guests { engine, pre, channels: Channels::default() })
@@ -143,13 +147,13 @@ fn run(mut tasks: Vec<Task>) -> Result<()> {
 
 fn times(turns: u32, messages: u32, spawns: u32) -> Result<()> {
     let guests = guests(10)?;
-    let begun = Instant::now();
+    let begun = cpu();
     run(vec![guests.task("yield", turns), guests.task("yield", turns)])?;
     print("turn", begun, 2 * turns);
-    let begun = Instant::now();
+    let begun = cpu();
     run(vec![guests.task("pong", messages / 2), guests.task("ping", messages / 2)])?;
     print("message", begun, messages);
-    let begun = Instant::now();
+    let begun = cpu();
     for _ in 0..spawns {
         run(vec![guests.task("nothing", 0)])?;
     }

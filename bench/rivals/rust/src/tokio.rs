@@ -2,9 +2,7 @@
 
 mod common;
 
-use std::time::Instant;
-
-use common::{Asked, asked, memory, print};
+use common::{Asked, asked, cpu, memory, print};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::yield_now;
 
@@ -19,7 +17,7 @@ fn main() {
 }
 
 async fn times(turns: u32, messages: u32, spawns: u32) {
-    let begun = Instant::now();
+    let begun = cpu();
     let yields = || {
         tokio::spawn(async move {
             for _ in 0..turns {
@@ -34,7 +32,7 @@ async fn times(turns: u32, messages: u32, spawns: u32) {
 
     let (to, mut from) = mpsc::channel::<u64>(1);
     let (back_to, mut back) = mpsc::channel::<u64>(1);
-    let begun = Instant::now();
+    let begun = cpu();
     let echo = tokio::spawn(async move {
         while let Some(message) = from.recv().await {
             back_to.send(message).await.expect("somebody receives");
@@ -50,7 +48,7 @@ async fn times(turns: u32, messages: u32, spawns: u32) {
     echo.await.expect("it ends");
     print("message", begun, messages);
 
-    let begun = Instant::now();
+    let begun = cpu();
     for _ in 0..spawns {
         tokio::spawn(async {}).await.expect("it ends");
     }
