@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::task::Poll;
+
 use common::guests::World;
 use tasklet_engine::{
     Budget, ChannelId, ChannelOptions, Direction, Error, ErrorKind, Handed, Loaded, Message,
@@ -442,4 +444,113 @@ fn results_come_out_under_the_same_numbers() {
     assert!(w.sched.flags(park).paused);
     // Who comes next has the next number, there as here.
     assert_eq!(spawn(&mut w, "one").number(), four.number() + 1);
+}
+
+/// Whatever a set says of its tasklets: a refusal that names one, or guests that go on as guests can.
+#[test]
+fn forged_sets_are_refused_or_harmless() {
+    use tasklet_engine::snapshot::set;
+    let mut w = world();
+    let [one, sender] = ["one", "hello"].map(|guest| spawn(&mut w, guest));
+    w.sched.remove(sender).unwrap();
+    w.sched.run(Budget::unlimited()).unwrap();
+    let bytes = dump(&mut w.sched);
+    let forge = |change: &dyn Fn(&mut set::Set<'_>)| {
+        let (mut set, _) = set::Set::read_slice(&bytes, &set::Limits::DEFAULT).unwrap();
+        change(&mut set);
+        let mut forged = Vec::new();
+        set.write_to(&mut forged).unwrap();
+        let mut fresh = Scheduler::new(&w.engine);
+        load(&w, &mut fresh, &forged).map(|loaded| (loaded, fresh))
+    };
+    let at =
+        |set: &set::Set<'_>| set.channels.iter().position(|it| it.name == "talk").unwrap() as u32;
+    type Change = Box<dyn Fn(&mut set::Set<'_>)>;
+    let refused: [Change; 4] = [
+        Box::new(move |set| set.tasklets[0].place = set::Place::Blocked(at(set), Direction::Send)),
+        Box::new(move |set| {
+            let other = 1 - at(set);
+            set.tasklets[0].place = set::Place::Blocked(other, Direction::Receive);
+        }),
+        Box::new(|set| set.tasklets[0].channels.push(None)),
+        Box::new(|set| set.tasklets[0].channels.swap(0, 1)),
+    ];
+    for (n, change) in refused.iter().enumerate() {
+        let error = forge(change).map(drop).unwrap_err();
+        assert!(matches!(error, Error::Tasklet { id, .. } if id == one), "{n}: {error:?}");
+        assert_eq!(error.kind(), ErrorKind::Snapshot, "{n}");
+    }
+    let frames: Change = Box::new(|set| {
+        set.tasklets[1].snapshot.frames[0].function = 99;
+    });
+    let error = forge(&frames).map(drop).unwrap_err();
+    assert!(matches!(error, Error::Tasklet { id, .. } if id == sender), "{error:?}");
+    // One that waits is said to be ready, or to have been given what is no more.
+    let harmless: [Change; 3] = [
+        Box::new(|set| set.tasklets[0].place = set::Place::Ready),
+        Box::new(|set| set.tasklets[0].place = set::Place::Waiting),
+        Box::new(|set| {
+            set.tasklets[0].place = set::Place::Ready;
+            set.tasklets[0].channels = vec![None, None];
+        }),
+    ];
+    for (n, change) in harmless.iter().enumerate() {
+        let (_, mut fresh) = forge(change).unwrap();
+        let result = fresh.run(Budget::unlimited()).unwrap();
+        assert_eq!(
+            result,
+            if n < 2 { RunResult::Deadlock(vec![one]) } else { RunResult::Finished }
+        );
+    }
+    // Numbers that all fall into one place of a map are not kept.
+    let inverse = (0..6).fold(1_u64, |x, _| {
+        x.wrapping_mul(2_u64.wrapping_sub(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(x)))
+    });
+    let many: Change = Box::new(move |set| {
+        let numbers = (1..4000_u64).map(|n| (n << 32 | n).wrapping_mul(inverse));
+        let paused = set.tasklets.pop().unwrap();
+        set.tasklets.clear();
+        set.numbered = i64::MAX as u64;
+        let mut numbers: Vec<u64> = numbers.filter(|n| *n < 1 << 63).collect();
+        numbers.sort_unstable();
+        set.tasklets.extend(
+            numbers.into_iter().take(200).map(|number| set::Member { number, ..paused.clone() }),
+        );
+    });
+    let (loaded, _) = forge(&many).unwrap();
+    assert_eq!(loaded.tasklets.len(), 200);
+    assert!(loaded.tasklets.iter().zip(1..).all(|((_, new), n)| new.number() == n));
+}
+
+/// One that waits for an import of the embedder's that cannot be issued again is named; a moment
+/// later it can be written.
+#[test]
+fn who_is_inside_a_host_import_is_named() {
+    let import = r#"(import "host" "wait" (func $wait))"#;
+    let prelude = common::guests::PRELUDE;
+    let main = r#"(func (export "main") (call $wait) (call $say (i32.const 7)))"#;
+    let wasm = wat::parse_str(format!("(module {import} {prelude} {main})")).unwrap();
+    let mut w = world();
+    let module = tasklet_engine::Module::load(&w.engine, &wasm).unwrap();
+    spawn(&mut w, "park");
+    let host = w.log.builder().suspending("host", "wait", &[], &[], |_, _| {
+        let mut polls = 0;
+        Ok(std::future::poll_fn(move |_| {
+            polls += 1;
+            if polls > 1 { Poll::Ready(Ok(vec![])) } else { Poll::Pending }
+        }))
+    });
+    let main = tasklet_engine::Spawn::export("main").host(host.build());
+    let id = w.sched.spawn(&module, main).unwrap();
+    w.sched.run(Budget::unlimited()).unwrap();
+    assert!(w.sched.flags(id).waiting);
+    let error = w.sched.dump_all(&mut Vec::new(), &SnapshotOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InsideHostImport);
+    assert!(matches!(error, Error::Tasklet { id: of, .. } if of == id), "{error:?}");
+    // The import comes back, and nothing stands in the way any more.
+    w.sched.run(Budget::steps(1)).unwrap();
+    dump(&mut w.sched);
+    w.sched.insert(id).unwrap();
+    assert_eq!(w.sched.run(Budget::unlimited()).unwrap(), RunResult::Finished);
+    assert_eq!(w.log.take(), [7]);
 }

@@ -5,7 +5,7 @@
 //!     actors go-on FILE          goes on from there and prints how it ended
 //!
 //! How it ended is a hash of how each has. What they say depends on the order in which they come to
-//! the board, so it tells whether every line was kept. `tests/tests/actors.rs` and
+//! the board, so it tells whether every line was kept. `tests/actors/tests` and
 //! `tests/cross/scheduler` compare.
 
 use std::fs::File;
@@ -18,42 +18,8 @@ use tasklet_engine::{
     SetOptions, SnapshotOptions, Spawn, Status, TaskletId, Value,
 };
 
-const GUEST: &str = r#"(module
-  (import "tasklet" "id" (func $id (result i64)))
-  (import "tasklet" "channel" (func $channel (param i32 i32) (result i32)))
-  (import "tasklet" "send" (func $send (param i32 i32 i32) (result i32)))
-  (import "tasklet" "receive" (func $receive (param i32 i32 i32) (result i64)))
-  (memory (export "memory") 1)
-  (data (i32.const 0) "inoutboard")
-  (func $mix (param $h i64) (param $x i64) (result i64)
-    (i64.rotl (i64.mul (i64.xor (local.get $h) (local.get $x)) (i64.const 0x9e3779b97f4a7c15))
-      (i64.const 29)))
-  ;; What it has heard so far is at 64, the message at 128.
-  (func $hear (param $channel i32)
-    (drop (call $receive (local.get $channel) (i32.const 128) (i32.const 8)))
-    (i64.store (i32.const 64) (call $mix (i64.load (i32.const 64)) (i64.load (i32.const 128)))))
-  (func $say (param $channel i32)
-    (i64.store (i32.const 128) (call $mix (i64.load (i32.const 64)) (call $id)))
-    (drop (call $send (local.get $channel) (i32.const 128) (i32.const 8))))
-  ;; Hears from the one before, writes to the board now and then, tells the next.
-  (func (export "actor") (param $begins i32) (param $rounds i32) (result i64) (local $i i32)
-    (if (local.get $begins) (then (call $say (call $channel (i32.const 2) (i32.const 3)))))
-    (loop $l
-      (call $hear (call $channel (i32.const 0) (i32.const 2)))
-      (local.set $i (i32.add (local.get $i) (i32.const 1)))
-      (if (i32.and (local.get $i) (i32.const 1))
-        (then (call $say (call $channel (i32.const 5) (i32.const 5)))))
-      (if (i32.lt_s (local.get $i) (local.get $rounds))
-        (then (call $say (call $channel (i32.const 2) (i32.const 3))) (br $l)))
-      (if (i32.eqz (local.get $begins))
-        (then (call $say (call $channel (i32.const 2) (i32.const 3))))))
-    (i64.load (i32.const 64)))
-  (func (export "board") (param $messages i32) (result i64) (local $i i32)
-    (loop $l
-      (call $hear (call $channel (i32.const 5) (i32.const 5)))
-      (br_if $l (i32.lt_s
-        (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $messages))))
-    (i64.load (i32.const 64))))"#;
+/// Made of `actor.wat`.
+const GUEST: &[u8] = include_bytes!("actor.wasm");
 
 /// How often each hears from the one before; it writes to the board every other time.
 const ROUNDS: usize = 4;
@@ -100,7 +66,7 @@ fn main() -> anyhow::Result<()> {
 
 /// The board, and a ring of actors.
 fn spawn(sched: &mut Scheduler, engine: &Engine, count: usize) -> anyhow::Result<Vec<TaskletId>> {
-    let module = Module::load(engine, &wat::parse_str(GUEST)?)?;
+    let module = Module::load(engine, GUEST)?;
     // Nobody waits for the board to have read it, so that a long line forms.
     let late = ChannelOptions { preference: Preference::Sender, ..ChannelOptions::default() };
     let board = sched.channel("board", late)?;

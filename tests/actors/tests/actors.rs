@@ -47,3 +47,14 @@ fn actors_go_on_on_another_machine() {
     left_in_the_middle("500", [None, Some("pulley")]);
     left_in_the_middle("500", [Some("pulley"), None]);
 }
+
+#[test]
+fn the_guest_is_what_its_text_says() {
+    let text = include_str!("../src/actor.wat");
+    let wasm = wat::parse_str(text).expect("the text is a module");
+    if std::env::var_os("BLESS").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/actor.wasm");
+        std::fs::write(path, &wasm).expect("it can be written");
+    }
+    assert!(wasm == include_bytes!("../src/actor.wasm"), "BLESS=1 writes it anew");
+}
