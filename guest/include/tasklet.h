@@ -117,7 +117,7 @@ TASKLET_IMPORT("fork") int64_t tasklet_fork(void);
 
 /* Lets all the others run until none is ready any more, each for so many steps at
  * a stretch; 0 is without end. 0, or the number of the first that has used them
- * up: it is paused then, and this tasklet goes on. */
+ * up: it is queued again, and this tasklet goes on. */
 TASKLET_IMPORT("run") int64_t tasklet_run(int64_t steps);
 
 /* ---- Channels: a channel is a number, got by the name under which this tasklet

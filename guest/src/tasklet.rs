@@ -109,7 +109,7 @@ pub fn fork() -> Result<Fork, Error> {
 }
 
 /// Lets all the others run until none is ready any more, each for that many steps at a stretch; 0 is
-/// without end. Returns the first that has used them up: it is paused then, and this tasklet goes on.
+/// without end. Returns the first that has used them up: it is queued again, and this tasklet goes on.
 ///
 /// # Errors
 /// [`Error::Thrown`] with what the scheduler says of it when one of the others has ended with a trap;

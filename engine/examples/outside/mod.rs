@@ -41,11 +41,13 @@ pub fn run(sched: &mut Scheduler, mut say: impl FnMut(&str)) -> Outcome<RunResul
     let out = sched.find_channel("out").ok_or("there is a channel `out`")?;
     loop {
         let result = sched.run(Budget::unlimited())?;
+        let mut has_spoken = false;
         while let Some(message) = sched.try_receive(out)? {
+            has_spoken = true;
             let (Message::Data(text) | Message::Error(text)) = message;
             say(&String::from_utf8(text)?);
         }
-        if !matches!(result, RunResult::Blocked(_)) {
+        if !has_spoken || !matches!(result, RunResult::Blocked(_)) {
             return Ok(result);
         }
     }

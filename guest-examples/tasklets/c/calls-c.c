@@ -84,8 +84,8 @@ TASKLET_ENTRY(counter)
 {
     volatile uint32_t n = 0;
 
-    while (n < UINT32_MAX)
-        n = (n + 1) % 1000;
+    while (n < 10000)
+        n = n + 1;
 }
 
 TASKLET_ENTRY(failing)
