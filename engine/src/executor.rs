@@ -186,7 +186,13 @@ impl Executor {
             if crew.stopping && crew.running().is_empty() {
                 return None;
             }
-            crew = self.shared.settle(crew, until)?;
+            crew.watching_rest += 1;
+            let (settled, in_time) = self.shared.settle(crew, until);
+            crew = settled;
+            crew.watching_rest -= 1;
+            if !in_time {
+                return None;
+            }
         }
         Some(crew.sched.at_rest())
     }
@@ -201,10 +207,10 @@ impl Executor {
         let mut crew = self.shared.lock();
         while let Some(handle) = crew.handle(id) {
             handle.interrupt();
-            match self.shared.settle(crew, until) {
-                Some(settled) => crew = settled,
-                None => return Ok(false),
-            }
+            crew = match self.shared.turn_over(crew, until) {
+                (crew, true) => crew,
+                (_, false) => return Ok(false),
+            };
         }
         match crew.sched.remove(id) {
             Err(Error::CannotSchedule { .. }) => Ok(true),
@@ -224,10 +230,10 @@ impl Executor {
         let mut crew = shared.stop();
         while !crew.running().is_empty() {
             let running = crew.running();
-            match shared.settle(crew, until) {
-                Some(settled) => crew = settled,
-                None => return Err(Box::new(NotDrained { executor: self, running })),
-            }
+            crew = match shared.turn_over(crew, until) {
+                (crew, true) => crew,
+                (_, false) => return Err(Box::new(NotDrained { executor: self, running })),
+            };
         }
         let events = crew.take_events();
         let sched = crew.give_up();
@@ -265,28 +271,37 @@ impl Shared {
         crew
     }
 
-    /// Waits for the end of a turn; `None` if that moment comes before.
-    fn settle<'a>(
+    /// Waits for the end of a turn; false if that moment comes before.
+    fn turn_over<'a>(
         &'a self,
         mut crew: MutexGuard<'a, Crew>,
         until: Option<Instant>,
-    ) -> Option<MutexGuard<'a, Crew>> {
+    ) -> (MutexGuard<'a, Crew>, bool) {
+        crew.watching += 1;
+        let (mut crew, in_time) = self.settle(crew, until);
+        crew.watching -= 1;
+        (crew, in_time)
+    }
+
+    /// Waits for what was said to be waited for; false if that moment comes before.
+    fn settle<'a>(
+        &'a self,
+        crew: MutexGuard<'a, Crew>,
+        until: Option<Instant>,
+    ) -> (MutexGuard<'a, Crew>, bool) {
         // Without an end that could be written down there is none.
         let left = match until {
             Some(until) => until.checked_duration_since(Instant::now()),
             None => Some(Duration::from_secs(3600)),
         };
-        let left = left.filter(|left| !left.is_zero())?;
-        crew.watching += 1;
+        let Some(left) = left.filter(|left| !left.is_zero()) else { return (crew, false) };
         let waited = self.settled.wait_timeout(crew, left);
-        let (mut crew, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        crew.watching -= 1;
-        Some(crew)
+        (waited.unwrap_or_else(PoisonError::into_inner).0, true)
     }
 
     /// A turn is over. NB: to notify costs a system call, even if nobody waits.
     fn notify(&self, crew: &Crew) {
-        if crew.watching > 0 {
+        if crew.watching > 0 || crew.watching_rest > 0 && crew.is_at_rest() {
             self.settled.notify_all();
         }
         if crew.parked > 0 && crew.sched.has_ready() {

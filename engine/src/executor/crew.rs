@@ -39,8 +39,9 @@ pub(super) struct Crew {
     pub(super) stopping: bool,
     /// Workers that wait for something to run.
     pub(super) parked: usize,
-    /// Those who wait for the end of a turn.
+    /// Those who wait for the end of a turn, and for the end of all.
     pub(super) watching: usize,
+    pub(super) watching_rest: usize,
 }
 
 impl Crew {
@@ -54,6 +55,7 @@ impl Crew {
             stopping: false,
             parked: 0,
             watching: 0,
+            watching_rest: 0,
         }
     }
 
