@@ -168,6 +168,10 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// A switch trap is set; see [`Scheduler::switch_trap`](crate::Scheduler::switch_trap). Nothing
+    /// has changed.
+    #[error("a switch trap is set: nothing else may run until it is taken back")]
+    SwitchTrap,
     /// A scheduler has no such channel.
     #[error("no channel `{name}` here: make it with `Scheduler::channel`, or give another for it")]
     NoSuchChannel {
@@ -348,6 +352,7 @@ impl Error {
             | Error::CannotCall { .. }
             | Error::Target { .. }
             | Error::CannotSchedule { .. }
+            | Error::SwitchTrap
             | Error::ChannelExists { .. }
             | Error::ChannelClosed { .. } => ErrorKind::Usage,
             Error::UnknownImport { .. } | Error::ImportType { .. } => ErrorKind::Import,

@@ -25,6 +25,7 @@
 mod cache_dir;
 mod capture;
 mod changes;
+mod clock;
 mod encoding;
 mod engine;
 mod error;
@@ -52,6 +53,7 @@ mod verify;
 pub mod wasi;
 
 pub use capture::{Base, SnapshotOptions};
+pub use clock::MonotonicClock;
 pub use engine::{CacheMode, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};
 pub use executor::{Event, Executor, ExecutorOptions, NotDrained, NotStarted, Quota};
@@ -65,9 +67,9 @@ pub use memories::Memories;
 pub use module::{Module, ModuleCache};
 #[doc(inline)]
 pub use sched::{
-    Budget, ChannelId, ChannelName, ChannelOptions, Direction, Flags, Handed, Hibernation,
+    Budget, ChannelId, ChannelName, ChannelOptions, Clock, Direction, Flags, Handed, Hibernation,
     LoadOptions, Loaded, Message, NotPut, Preference, RunResult, Scheduler, SetOptions, Spawn,
-    Taken, TaskletId,
+    Taken, TaskletId, VirtualClock,
 };
 pub use snapshot::{Digest, PauseReason, Profile, Snapshot};
 pub use store::{DirectoryOptions, DirectoryStore, MemoryStore, Store};

@@ -7,10 +7,12 @@ mod answer;
 mod budget;
 mod channel;
 mod channels;
+mod clock;
 mod core;
 mod fork;
 mod hibernate;
 mod hooks;
+mod idle;
 mod lent;
 pub(crate) mod limits;
 mod message;
@@ -21,6 +23,9 @@ mod run;
 pub(crate) mod seat;
 mod sets;
 mod spawn;
+mod time;
+mod timers;
+mod verbs;
 mod woken;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -29,6 +34,7 @@ use std::fmt;
 pub use budget::Budget;
 pub use channel::{ChannelOptions, Direction, Preference};
 pub use channels::Handed;
+pub use clock::{Clock, VirtualClock};
 pub use hibernate::Hibernation;
 pub(crate) use lent::{Back, Lent};
 pub use moving::{LoadOptions, NotPut, Taken};
@@ -43,6 +49,7 @@ use self::hibernate::Dormitory;
 use self::hooks::Hooks;
 use self::queue::IdMap;
 use self::woken::Woken;
+use crate::clock::MonotonicClock;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::module::Module;
@@ -123,6 +130,8 @@ pub struct Scheduler {
     ends: IdMap<TaskletId, Status>,
     ended: VecDeque<TaskletId>,
     hooks: Hooks,
+    clock: Box<dyn Clock>,
+    switch_traps: i32,
     woken: Woken,
     tasklets_max: usize,
     dormitory: Dormitory,
@@ -151,6 +160,10 @@ impl Member {
 impl Scheduler {
     /// A scheduler without tasklets. Modules of snapshots are compiled with that engine.
     pub fn new(engine: &Engine) -> Scheduler {
+        let clock: Box<dyn Clock> = match engine.options().deterministic {
+            true => Box::new(VirtualClock::default()),
+            false => Box::new(MonotonicClock::default()),
+        };
         Scheduler {
             engine: engine.clone(),
             core: Core::default(),
@@ -161,6 +174,8 @@ impl Scheduler {
             ends: IdMap::default(),
             ended: VecDeque::new(),
             hooks: Hooks::default(),
+            clock,
+            switch_traps: 0,
             woken: Woken::default(),
             tasklets_max: limits::TASKLETS_MAX,
             dormitory: Dormitory::default(),
@@ -178,7 +193,8 @@ impl Scheduler {
     /// exchanges with who waits for it.
     ///
     /// # Errors
-    /// [`Error::CannotSchedule`] for one that is blocked, [`Error::NoSuchTasklet`].
+    /// [`Error::CannotSchedule`] for one that is blocked, sleeps or has others run,
+    /// [`Error::NoSuchTasklet`].
     pub fn insert(&mut self, id: TaskletId) -> Result<(), Error> {
         if self.core.place(id) == Some(Place::Paused) {
             return self.rejoin(id);
@@ -186,26 +202,13 @@ impl Scheduler {
         self.core.insert(id).map_err(|refusal| refused("insert", id, refusal))
     }
 
-    /// As [`insert`](Scheduler::insert), but before all that are ready: it runs next, and one that is
-    /// queued is moved. One that has to wait on a channel again waits.
-    ///
-    /// # Errors
-    /// [`Error::CannotSchedule`] for one that is blocked, [`Error::NoSuchTasklet`].
-    pub fn run_now(&mut self, id: TaskletId) -> Result<(), Error> {
-        if self.core.place(id) == Some(Place::Paused) {
-            self.rejoin(id)?;
-            if self.core.place(id) != Some(Place::Ready) {
-                return Ok(());
-            }
-        }
-        self.core.insert_first(id).map_err(|refusal| refused("run_now", id, refusal))
-    }
-
-    /// Pauses a tasklet that is ready, or that waits for the system; nothing if it is paused.
+    /// Pauses a tasklet that is ready, or that waits for the system, for time or for others that it
+    /// has run; nothing if it is paused. Inserted, it waits for what is left.
     ///
     /// # Errors
     /// [`Error::CannotSchedule`] for one that is blocked, [`Error::NoSuchTasklet`].
     pub fn remove(&mut self, id: TaskletId) -> Result<(), Error> {
+        self.note_left(id);
         self.core.remove(id).map_err(|refusal| refused("remove", id, refusal))?;
         self.note_idle(id);
         Ok(())
@@ -239,13 +242,15 @@ impl Scheduler {
     pub fn flags(&self, id: TaskletId) -> Flags {
         let Some(place) = self.core.place(id) else { return Flags::default() };
         let seat = self.tasklets.get(&id).and_then(|m| m.tasklet.store.data().seat.as_ref());
+        let seat = seat.or_else(|| self.dormitory.look(id));
         Flags {
             alive: true,
             paused: place == Place::Paused,
             scheduled: matches!(place, Place::Ready | Place::Current | Place::Blocked(..)),
             blocked: matches!(place, Place::Blocked(..)),
-            waiting: matches!(place, Place::Outside),
-            atomic: seat.is_some_and(|seat| seat.atomic) || self.dormitory.is_atomic(id),
+            waiting: matches!(place, Place::Outside | Place::Sleeping | Place::Watching),
+            atomic: seat.is_some_and(|seat| seat.atomic),
+            block_trap: seat.is_some_and(|seat| seat.block_trap),
         }
     }
 
@@ -266,6 +271,7 @@ impl Scheduler {
         if self.dormitory.contains(id) {
             return Ok(());
         }
+        self.note_left(id);
         self.member(id)?.tasklet.snapshot(&Default::default()).map(drop)
     }
 
@@ -283,6 +289,7 @@ impl Scheduler {
     /// The same, to look at it closer, or to [`Tasklet::wait`] for the system. One that is
     /// hibernated is woken; if that fails it is `None`, and [`wake`](Scheduler::wake) says why.
     pub fn tasklet_mut(&mut self, id: TaskletId) -> Option<&mut Tasklet> {
+        self.note_left(id);
         self.member(id).ok().map(|member| &mut member.tasklet)
     }
 
@@ -320,6 +327,8 @@ fn refused(verb: &'static str, id: TaskletId, refusal: Refusal) -> Error {
             "it waits on a channel; `take` takes it off, and closing the channel wakes it"
         }
         Refusal::Current => "it is running",
+        Refusal::Sleeping => "it sleeps; `remove` pauses it, and `throw` wakes it",
+        Refusal::Watching => "it has others run; `remove` pauses it, and `throw` wakes it",
     };
     Error::CannotSchedule { verb, id, what }
 }

@@ -56,6 +56,8 @@ pub(crate) struct Meter {
     pub(crate) charged: u64,
     /// The fuel the slice began with.
     pub(crate) fuel: i64,
+    /// The count of charged steps at which what was granted ends; `u64::MAX` if nothing ends it.
+    pub(crate) end: u64,
 }
 
 /// An unwinding asked for by an import.
@@ -174,6 +176,13 @@ pub(crate) trait Context: AsContextMut<Data = State> + Sized {
         let (meter, withheld) = (state.meter, state.withheld);
         let fuel = self.read_fuel() - bias + withheld;
         meter.charged.saturating_add_signed(meter.fuel - fuel + debt)
+    }
+
+    /// Steps left of what was granted, asked from inside an import; `i64::MAX` if nothing ends it.
+    fn steps_left(&mut self) -> i64 {
+        let end = self.as_context().data().meter.end;
+        let left = end.saturating_sub(self.charged_so_far());
+        if end == u64::MAX { i64::MAX } else { i64::try_from(left).unwrap_or(i64::MAX) }
     }
 
     /// The map from function references to original indices, made when first needed.

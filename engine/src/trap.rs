@@ -96,6 +96,7 @@ kinds! {
     CannotSuspend "nothing can wait below a host import":
         "A guest that a host import has called back has called an import that has to wait.",
     HostFailed "the host failed": "The host could not do what a deterministic guest asked for.",
+    Thrown "thrown": "An error was thrown into a tasklet that had not begun.",
     Host "host import": "A host import failed.",
     Other "trap": "Anything else.",
 }

@@ -296,6 +296,7 @@ fn what_takes_part_in_a_scheduler_is_refused_without_one() {
 fn forged_seats_are_refused_or_harmless() {
     use snapshot::HostValue;
     let mut w = world();
+    w.sched.set_clock(tasklet_engine::VirtualClock::default());
     let id = spawn(&mut w, "receiver");
     run(&mut w.sched);
     let bytes = w.sched.dump(id).unwrap();
@@ -304,6 +305,10 @@ fn forged_seats_are_refused_or_harmless() {
         let mut at = &mut read.host.iter_mut().find(|(name, _)| name == "tasklet").unwrap().1;
         for key in path {
             let HostValue::Map(pairs) = at else { panic!("no map at {key}") };
+            // What need not be there is put there.
+            if !pairs.iter().any(|(name, _)| name.as_text() == Some(key)) {
+                pairs.push((HostValue::Text(key.to_string()), HostValue::Null));
+            }
             let pair = pairs.iter_mut().find(|(name, _)| name.as_text() == Some(key));
             at = &mut pair.unwrap_or_else(|| panic!("no {key}")).1;
         }
@@ -321,6 +326,11 @@ fn forged_seats_are_refused_or_harmless() {
         (&["sent"], int(1 << 30)),
         (&["channels"], HostValue::Array(vec![])),
         (&["message"], HostValue::Bytes(vec![0; (16 << 20) + 1])),
+        (&["block_trap"], HostValue::Null),
+        (&["thrown"], HostValue::Bytes(vec![0; (16 << 20) + 1])),
+        (&["asked", "receive", "timeout"], int(-1)),
+        (&["asked", "run"], int(5)),
+        (&["asked"], HostValue::Text("sleep".into())),
     ];
     for (path, value) in refused {
         let forged = forge(path, value.clone());
@@ -329,6 +339,7 @@ fn forged_seats_are_refused_or_harmless() {
         assert_eq!(error.kind(), ErrorKind::Snapshot, "{path:?}: {error}");
     }
     let harmless: &[(&[&str], HostValue)] = &[
+        (&["block_trap"], HostValue::Bool(false)),
         (&["asked"], HostValue::Text("yield".into())),
         (&["asked"], HostValue::Text("park".into())),
         (&["asked"], HostValue::Null),
@@ -341,5 +352,15 @@ fn forged_seats_are_refused_or_harmless() {
         let result = run(&mut w.sched);
         assert_eq!(result, RunResult::Deadlock(vec![id, copy]), "{path:?}");
         w.sched.kill(copy).unwrap();
+    }
+    // It waits for something else, and `receive` is told of that.
+    let map =
+        |key: &str, value: HostValue| HostValue::Map(vec![(HostValue::Text(key.into()), value)]);
+    for other in [map("sleep", map("ns", int(1))), map("run", map("steps", int(1)))] {
+        let copy = load(&mut w, &forge(&["asked"], other));
+        w.sched.insert(copy).unwrap();
+        assert!(w.sched.flags(copy).waiting);
+        assert_eq!(run(&mut w.sched), RunResult::Deadlock(vec![id]));
+        w.sched.end(copy).expect("it has ended");
     }
 }

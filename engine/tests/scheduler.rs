@@ -59,19 +59,6 @@ fn inserting_removing_and_killing_keep_the_order() {
     assert!(matches!(w.sched.remove(a), Err(Error::NoSuchTasklet { id }) if id == a));
 }
 
-#[test]
-fn who_is_to_run_now_runs_next() {
-    let mut w = World::new(COUNT);
-    let [a, b, c] = [(); 3].map(|()| w.sched.spawn(&w.module, w.of("short")).unwrap());
-    let paused = w.sched.spawn(&w.module, w.of("short").paused()).unwrap();
-    w.sched.run_now(c).unwrap();
-    w.sched.run_now(paused).unwrap();
-    assert_eq!(w.sched.ready(), [paused, c, a, b]);
-    assert_eq!(w.sched.run(Budget::unlimited()).unwrap(), RunResult::Finished);
-    assert_eq!(w.log.take(), [paused, c, a, b].map(number));
-    assert!(matches!(w.sched.run_now(a), Err(Error::NoSuchTasklet { id }) if id == a));
-}
-
 /// Scenario 3 of Stackless's: the flags are exact at every step.
 #[test]
 fn life_cycle_flags() {
@@ -318,7 +305,8 @@ fn waiting_for_the_system_holds_nobody_up() {
     let [sleeper, killed] = [(); 2].map(|()| w.sched.spawn(&w.module, of(&w, "sleep")).unwrap());
     let other = w.sched.spawn(&w.module, of(&w, "short")).unwrap();
     let result = w.sched.run(Budget::unlimited()).unwrap();
-    assert_eq!(result, RunResult::Waiting(vec![sleeper, killed]));
+    let tasklets = vec![sleeper, killed];
+    assert_eq!(result, RunResult::Waiting { tasklets, next_ns: None });
     assert_eq!(w.log.take(), [number(other)]);
     let flags = w.sched.flags(sleeper);
     assert!(flags.waiting && flags.alive && !flags.paused && !flags.scheduled);

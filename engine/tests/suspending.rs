@@ -285,7 +285,7 @@ fn nothing_waits_below_a_host_import() {
 }
 
 fn waiting(ids: &[TaskletId]) -> RunResult {
-    RunResult::Waiting(ids.to_vec())
+    RunResult::Waiting { tasklets: ids.to_vec(), next_ns: None }
 }
 
 #[test]
@@ -373,8 +373,8 @@ fn a_scheduler_moves_what_waits() {
     // Each run waits, with all that are left; each is moved, and goes on.
     loop {
         match sched.run(Budget::steps(3).round_robin()).unwrap() {
-            RunResult::Waiting(ids) => {
-                for id in ids {
+            RunResult::Waiting { tasklets, .. } => {
+                for id in tasklets {
                     let bytes = sched.dump(id).unwrap();
                     sched.kill(id).unwrap();
                     let options = LoadOptions::default().host(restartable());

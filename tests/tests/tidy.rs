@@ -37,6 +37,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("engine/src/sched/channel", SCHEDULER),
     ("engine/src/sched/core", SCHEDULER),
     ("engine/src/sched/budget", SCHEDULER),
+    ("engine/src/sched/clock", SCHEDULER),
+    ("engine/src/sched/timers", SCHEDULER),
     ("engine/src/sched/seat", SCHEDULER),
     (
         "engine/src/executor/crew",

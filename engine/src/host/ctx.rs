@@ -10,6 +10,7 @@ use wasmtime::{
 use super::{HostError, way_out};
 use crate::error::Error;
 use crate::exception;
+use crate::sched::TaskletId;
 use crate::snapshot::Snapshot;
 use crate::state::{Context, State};
 use crate::tasklet::TaskletHandle;
@@ -198,6 +199,11 @@ impl<'a> HostCtx<'a> {
     /// Steps the guest has been charged so far, those for code just ahead of it included.
     pub fn steps_so_far(&mut self) -> u64 {
         self.caller.charged_so_far()
+    }
+
+    /// Which tasklet of its scheduler the guest is; `None` outside of schedulers.
+    pub fn tasklet(&self) -> Option<TaskletId> {
+        self.caller.data().seat.as_ref().map(|seat| seat.id)
     }
 
     /// The data given to [`HostBuilder::user`](crate::HostBuilder::user), if it has that type.

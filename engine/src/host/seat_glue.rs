@@ -49,12 +49,20 @@ fn typed<P: Provided>(to: P, function: Function) -> P::Provided {
             to.provide(
                 move |mut caller: Caller<'_, State>, $($arg: $ty),*| -> wasmtime::Result<$result> {
                     let mut args = [0; ARGS_MAX];
-                    for (slot, arg) in args.iter_mut().zip([$($arg as u32),*] as [u32; _]) {
+                    for (slot, arg) in args.iter_mut().zip([$($arg as u64),*] as [u64; _]) {
                         *slot = arg;
                     }
                     Ok(issue(&mut caller, function, &args)? as $result)
                 },
             )
+        };
+    }
+    if function.is_last_wide() {
+        return match (function.params(), function.result()) {
+            (1, Type::I32) => function!(i32, a i64),
+            (1, Type::I64) => function!(i64, a i64),
+            (_, Type::I32) => function!(i32, a i32, b i32, c i32, d i64),
+            (_, Type::I64) => function!(i64, a i32, b i32, c i32, d i64),
         };
     }
     match (function.params(), function.result()) {
@@ -76,15 +84,22 @@ fn function_type(function: Function) -> FunctionType {
         Type::I32 => ValType::I32,
         Type::I64 => ValType::I64,
     };
-    FunctionType { params: vec![ValType::I32; function.params()], results: vec![result] }
+    let mut params = vec![ValType::I32; function.params()];
+    if let Some(last) = params.last_mut().filter(|_| function.is_last_wide()) {
+        *last = ValType::I64;
+    }
+    FunctionType { params, results: vec![result] }
 }
 
 /// Issues one call; what it returns does not matter if the guest is made to unwind.
 fn issue(
     caller: &mut Caller<'_, State>,
     function: Function,
-    args: &[u32],
+    args: &[u64],
 ) -> wasmtime::Result<i64> {
+    if function == Function::StepsLeft {
+        return Ok(caller.steps_left());
+    }
     let guest = caller.with_exports(|exports| exports.guest);
     let mut context = caller.as_context_mut();
     let (memory, state) = match guest {

@@ -1,7 +1,7 @@
 //! What is done with what guests ask for.
 
 use super::channel::{Direction, Next};
-use super::core::Exchange;
+use super::core::{Exchange, Wait};
 use super::seat::{Answer, Message, Request, code};
 use super::{ChannelId, Scheduler, TaskletId};
 use crate::error::{Error, ErrorKind};
@@ -36,6 +36,12 @@ impl Scheduler {
             }
             Request::Atomic { before } => self.tell(id, i64::from(before), After::SliceOver),
             Request::Send { .. } | Request::Receive { .. } => self.exchange(id, asked),
+            // Like `yield`: nobody waits less than a turn.
+            Request::Sleep { ns: 0 } => {
+                self.core.requeue(id);
+                self.tell(id, 0, After::Leave)
+            }
+            Request::Sleep { .. } | Request::Run { .. } => self.wait_on(id, asked),
             Request::Balance { channel } => {
                 let channel = self.channel_of(id, channel)?;
                 let channel = channel.and_then(|id| self.core.channel(id));
@@ -63,30 +69,68 @@ impl Scheduler {
     /// Inserts a paused tasklet. What it was waiting for on a channel it is waiting for again.
     pub(super) fn rejoin(&mut self, id: TaskletId) -> Result<(), Error> {
         let seat = self.seat(id)?;
-        match seat.asked.take_if(|asked| asked.waits_on().is_some()) {
+        let asked = seat.asked.take_if(|asked| asked.waits_on().is_some() || asked.waits_within());
+        match asked {
             // Of what it asked otherwise it asks again when it runs.
             None => {
                 self.core.requeue(id);
                 Ok(())
             }
+            Some(asked) if asked.waits_within() => self.wait_on(id, asked).map(drop),
             Some(asked) => self.exchange(id, asked).map(drop),
         }
     }
 
+    /// Has a paused tasklet wait that waited for the system, for time or for others.
+    pub(super) fn wait_again(&mut self, id: TaskletId) -> Result<(), Error> {
+        let asked = self.seat(id)?.asked.take_if(|asked| asked.waits_within());
+        match asked {
+            Some(asked) => self.wait_on(id, asked).map(drop),
+            None => {
+                self.wait_outside(id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets a tasklet that ran, or one that is inserted, wait for time or for others.
+    fn wait_on(&mut self, id: TaskletId, asked: Request) -> Result<After, Error> {
+        match &asked {
+            Request::Run { steps } => self.core.watch(id, *steps),
+            Request::Sleep { ns } => {
+                let due_ns = self.clock.now_ns().saturating_add(*ns);
+                self.core.sleep(id, due_ns);
+            }
+            _ => return Err(Error::internal("a wait for nothing")),
+        }
+        self.seat(id)?.asked = Some(asked);
+        Ok(After::Leave)
+    }
+
     /// Lets a tasklet that ran, or one that is inserted, send or receive.
     fn exchange(&mut self, id: TaskletId, asked: Request) -> Result<After, Error> {
-        let (number, direction, may_wait) = match &asked {
-            Request::Send { channel, may_wait, .. } => (*channel, Direction::Send, *may_wait),
-            Request::Receive { channel, may_wait } => (*channel, Direction::Receive, *may_wait),
+        let (number, direction, may_wait, timeout) = match &asked {
+            Request::Send { channel, may_wait, timeout, .. } => {
+                (*channel, Direction::Send, *may_wait, *timeout)
+            }
+            Request::Receive { channel, may_wait, timeout } => {
+                (*channel, Direction::Receive, *may_wait, *timeout)
+            }
             _ => return Err(Error::internal("an exchange of nothing")),
+        };
+        let wait = match timeout {
+            _ if !may_wait => Wait::Not,
+            None => Wait::Forever,
+            Some(0) => Wait::Not,
+            Some(ns) => Wait::Until(self.clock.now_ns().saturating_add(ns)),
         };
         let channel = self.channel_of(id, number)?;
         if let (Some(call), Some(channel)) = (&mut self.hooks.on_channel, channel) {
             let meets = self.core.channel(channel).is_some_and(|c| c.closed || c.meets(direction));
-            call(channel, id, direction, may_wait && !meets);
+            call(channel, id, direction, wait != Wait::Not && !meets);
         }
         let exchange = match channel {
-            Some(channel) => self.core.exchange(id, channel, direction, may_wait),
+            Some(channel) => self.core.exchange(id, channel, direction, wait),
             None => Exchange::Closed,
         };
         match exchange {
@@ -107,6 +151,7 @@ impl Scheduler {
                 self.seat(id)?.asked = Some(asked);
                 Ok(After::Leave)
             }
+            Exchange::WouldBlock if may_wait => self.refuse(id, code::TIMED_OUT),
             Exchange::WouldBlock => self.refuse(id, code::WOULD_BLOCK),
             Exchange::Closed => self.refuse(id, code::CLOSED),
         }

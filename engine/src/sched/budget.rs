@@ -1,5 +1,7 @@
 //! How long a run may go on, and what of it is left.
 
+use super::TaskletId;
+use super::core::Watcher;
 use super::limits::ATOMIC_STEPS_MAX;
 
 /// How long [`Scheduler::run`](super::Scheduler::run) may go on, in steps.
@@ -9,6 +11,7 @@ pub struct Budget {
     total: Option<u64>,
     soft: bool,
     round_robin: bool,
+    blocking: bool,
 }
 
 impl Budget {
@@ -44,6 +47,12 @@ impl Budget {
     pub fn round_robin(self) -> Budget {
         Budget { round_robin: true, ..self }
     }
+
+    /// Where nothing is ready, but some wait for time or for the system, the run waits with them
+    /// instead of returning [`RunResult::Waiting`](super::RunResult::Waiting).
+    pub fn blocking(self) -> Budget {
+        Budget { blocking: true, ..self }
+    }
 }
 
 /// What is done with a tasklet whose grant is used up.
@@ -72,10 +81,18 @@ impl Account {
         Account { budget, total_left, due: false }
     }
 
-    /// The turn of a tasklet begins.
-    pub(crate) fn begin(&self) -> Turn {
-        let slice_left = self.budget.slice.map_or(i128::MAX / 2, i128::from);
-        Turn { slice_left, ..Turn::default() }
+    /// The turn of a tasklet begins. The outermost limit counts: that of one that watches is for
+    /// runs which have none.
+    pub(crate) fn begin(&self, watcher: Option<Watcher>) -> Turn {
+        let watcher =
+            watcher.filter(|_| self.budget.slice.is_none() && self.budget.total.is_none());
+        let slice = watcher.map(|watcher| watcher.steps).or(self.budget.slice);
+        let slice_left = slice.map_or(i128::MAX / 2, i128::from);
+        Turn { slice_left, watcher: watcher.map(|watcher| watcher.id), ..Turn::default() }
+    }
+
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.budget.blocking
     }
 
     /// The grant is used up.
@@ -105,6 +122,8 @@ impl Account {
 #[derive(Debug)]
 pub(crate) struct Turn {
     slice_left: i128,
+    /// Who is told when the slice ends, if it is not the run that ends it.
+    pub(crate) watcher: Option<TaskletId>,
     /// What it was given last was given to a section.
     in_section: bool,
     section_left: u64,
@@ -118,6 +137,7 @@ impl Default for Turn {
     fn default() -> Turn {
         Turn {
             slice_left: 0,
+            watcher: None,
             in_section: false,
             section_left: ATOMIC_STEPS_MAX,
             is_overdrawn: false,
@@ -165,7 +185,7 @@ mod tests {
     fn a_slice_is_renewed_and_the_total_is_not() {
         let mut account = Account::new(Budget::steps(10).with_total(25).round_robin());
         for (grant, stop) in [(10, Stop::Requeue), (10, Stop::Requeue), (5, Stop::Interrupt)] {
-            let mut turn = account.begin();
+            let mut turn = account.begin(None);
             assert_eq!(turn.grant(&account, false), grant);
             turn.spend(&mut account, i128::from(grant));
             assert_eq!(turn.grant(&account, false), 0);
@@ -177,7 +197,7 @@ mod tests {
     #[test]
     fn what_is_given_back_is_there_again() {
         let mut account = Account::new(Budget::steps(10));
-        let mut turn = account.begin();
+        let mut turn = account.begin(None);
         turn.spend(&mut account, 4);
         assert_eq!(turn.grant(&account, false), 6);
         // Credit of an earlier slice.
@@ -191,7 +211,7 @@ mod tests {
     #[test]
     fn a_soft_run_ends_at_a_switch() {
         let mut account = Account::new(Budget::total(5).soft());
-        let mut turn = account.begin();
+        let mut turn = account.begin(None);
         turn.spend(&mut account, 5);
         assert_eq!((account.stop(), turn.grant(&account, false)), (Stop::GoOn, u64::MAX));
         assert!(account.ends_at_switch());
@@ -199,9 +219,23 @@ mod tests {
     }
 
     #[test]
+    fn the_outermost_limit_counts() {
+        let watcher = Watcher { id: TaskletId(3), steps: 7 };
+        let limit = |budget| {
+            let account = Account::new(budget);
+            let mut turn = account.begin(Some(watcher));
+            (turn.grant(&account, false), turn.watcher)
+        };
+        assert_eq!(limit(Budget::unlimited()), (7, Some(watcher.id)));
+        assert_eq!(limit(Budget::unlimited().blocking()), (7, Some(watcher.id)));
+        assert_eq!(limit(Budget::steps(10)), (10, None));
+        assert_eq!(limit(Budget::total(30)), (30, None));
+    }
+
+    #[test]
     fn a_section_may_overdraw_its_slice_but_not_for_ever() {
         let mut account = Account::new(Budget::steps(10));
-        let mut turn = account.begin();
+        let mut turn = account.begin(None);
         assert_eq!(turn.grant(&account, true), 10);
         turn.spend(&mut account, 10);
         assert!(turn.overdraw());
@@ -215,6 +249,6 @@ mod tests {
         turn.spend(&mut account, i128::from(ATOMIC_STEPS_MAX));
         assert!(!turn.overdraw());
         // Another turn, another slice.
-        assert_eq!(account.begin().grant(&account, true), 10);
+        assert_eq!(account.begin(None).grant(&account, true), 10);
     }
 }

@@ -3,6 +3,7 @@
 
 use super::channel::{Channel, ChannelOptions, Direction, Next};
 use super::queue::{IdMap, Line, Nodes, Slot};
+use super::timers::{Timer, Timers};
 use super::{ChannelId, TaskletId};
 
 /// Where a tasklet is.
@@ -15,6 +16,10 @@ pub(crate) enum Place {
     Blocked(ChannelId, Direction),
     /// It waits for something the scheduler knows nothing of.
     Outside,
+    /// It waits for time alone.
+    Sleeping,
+    /// It has others run.
+    Watching,
 }
 
 /// Why something cannot be done with a tasklet; nothing has changed.
@@ -23,6 +28,31 @@ pub(crate) enum Refusal {
     Unknown,
     Blocked,
     Current,
+    Sleeping,
+    Watching,
+}
+
+/// One whose time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) id: TaskletId,
+    /// It waited for nothing else.
+    pub(crate) slept: bool,
+}
+
+/// One that has others run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Watcher {
+    pub(crate) id: TaskletId,
+    /// Steps that each may run at a stretch; 0 is without end.
+    pub(crate) steps: u64,
+}
+
+/// What is kept of a tasklet.
+#[derive(Debug, Clone, Copy)]
+struct Seated {
+    place: Place,
+    timer: Option<Timer>,
 }
 
 /// What has become of an attempt to send or receive.
@@ -37,12 +67,24 @@ pub(crate) enum Exchange {
     Closed,
 }
 
+/// Whether one that meets nobody waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Not,
+    /// No longer than that.
+    Until(u64),
+    Forever,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Core {
-    nodes: Nodes<Place>,
+    nodes: Nodes<Seated>,
     channels: IdMap<ChannelId, Channel>,
     ready: Line,
     outside: Line,
+    timers: Timers,
+    /// The innermost last.
+    watchers: Vec<Watcher>,
     /// How many run.
     running: usize,
     next_tasklet: u64,
@@ -54,7 +96,7 @@ impl Core {
     pub(crate) fn add(&mut self) -> TaskletId {
         self.next_tasklet += 1;
         let id = TaskletId(self.next_tasklet);
-        self.nodes.insert(id, Place::Paused);
+        self.nodes.insert(id, Seated { place: Place::Paused, timer: None });
         id
     }
 
@@ -66,7 +108,7 @@ impl Core {
     }
 
     pub(crate) fn place(&self, id: TaskletId) -> Option<Place> {
-        self.nodes.find(id).map(|slot| *self.nodes.get(slot))
+        self.nodes.find(id).map(|slot| self.nodes.get(slot).place)
     }
 
     pub(crate) fn is_running(&self, id: TaskletId) -> bool {
@@ -107,8 +149,8 @@ impl Core {
     /// Those that wait on channels, by id.
     pub(crate) fn blocked(&self) -> impl Iterator<Item = (TaskletId, ChannelId)> {
         let all = self.nodes.sorted().into_iter();
-        all.filter_map(|(id, slot)| match self.nodes.get(slot) {
-            Place::Blocked(channel, _) => Some((id, *channel)),
+        all.filter_map(|(id, slot)| match self.nodes.get(slot).place {
+            Place::Blocked(channel, _) => Some((id, channel)),
             _ => None,
         })
     }
@@ -116,7 +158,7 @@ impl Core {
     /// Appends a paused tasklet to those that are ready; nothing if it is there already.
     pub(crate) fn insert(&mut self, id: TaskletId) -> Result<(), Refusal> {
         let slot = self.nodes.find(id).ok_or(Refusal::Unknown)?;
-        match self.nodes.get(slot) {
+        match self.nodes.get(slot).place {
             Place::Paused | Place::Outside => {
                 self.make_ready(slot);
                 Ok(())
@@ -124,26 +166,24 @@ impl Core {
             Place::Ready => Ok(()),
             Place::Blocked(..) => Err(Refusal::Blocked),
             Place::Current => Err(Refusal::Current),
+            Place::Sleeping => Err(Refusal::Sleeping),
+            Place::Watching => Err(Refusal::Watching),
         }
     }
 
     /// Puts a paused tasklet, or one that is ready, before all that are.
     pub(crate) fn insert_first(&mut self, id: TaskletId) -> Result<(), Refusal> {
         self.insert(id)?;
-        if let Some(slot) = self.nodes.find(id) {
-            self.detach(slot);
-            self.ready.push_front(&mut self.nodes, slot);
-            self.nodes.set(slot, Place::Ready);
-        }
+        self.requeue_first(id);
         Ok(())
     }
 
-    /// Pauses a tasklet that is ready; nothing if it is paused already.
+    /// Pauses a tasklet that is ready, or waits for time or others; nothing if it is paused already.
     pub(crate) fn remove(&mut self, id: TaskletId) -> Result<(), Refusal> {
         let slot = self.nodes.find(id).ok_or(Refusal::Unknown)?;
-        match self.nodes.get(slot) {
+        match self.nodes.get(slot).place {
             Place::Paused => Ok(()),
-            Place::Ready | Place::Outside => {
+            Place::Ready | Place::Outside | Place::Sleeping | Place::Watching => {
                 self.detach(slot);
                 Ok(())
             }
@@ -174,6 +214,15 @@ impl Core {
         }
     }
 
+    /// Queues one, wherever it is, before all that are ready.
+    pub(crate) fn requeue_first(&mut self, id: TaskletId) {
+        if let Some(slot) = self.nodes.find(id) {
+            self.detach(slot);
+            self.ready.push_front(&mut self.nodes, slot);
+            self.put(slot, Place::Ready);
+        }
+    }
+
     /// Pauses one that runs.
     pub(crate) fn park(&mut self, id: TaskletId) {
         if let Some(slot) = self.nodes.find(id) {
@@ -186,7 +235,7 @@ impl Core {
         if let Some(slot) = self.nodes.find(id) {
             self.detach(slot);
             self.outside.push(&mut self.nodes, slot);
-            self.nodes.set(slot, Place::Outside);
+            self.put(slot, Place::Outside);
         }
     }
 
@@ -194,7 +243,7 @@ impl Core {
     pub(crate) fn ask_outside_again(&mut self) {
         while let Some(slot) = self.outside.pop(&mut self.nodes) {
             self.ready.push(&mut self.nodes, slot);
-            self.nodes.set(slot, Place::Ready);
+            self.put(slot, Place::Ready);
         }
     }
 
@@ -205,24 +254,26 @@ impl Core {
         id: TaskletId,
         channel_id: ChannelId,
         direction: Direction,
-        may_wait: bool,
+        wait: Wait,
     ) -> Exchange {
         let Some(slot) = self.nodes.find(id) else { return Exchange::Closed };
-        let ran = *self.nodes.get(slot) == Place::Current;
+        let ran = self.nodes.get(slot).place == Place::Current;
         let Some(channel) = self.channels.get_mut(&channel_id).filter(|channel| !channel.closed)
         else {
             return Exchange::Closed;
         };
         let Some(partner) = channel.meet(&mut self.nodes, direction) else {
-            if !may_wait {
+            if wait == Wait::Not {
                 return Exchange::WouldBlock;
             }
             self.block(slot, channel_id, direction);
+            if let Wait::Until(due_ns) = wait {
+                self.set_timer(slot, due_ns);
+            }
             return Exchange::Waits;
         };
         let next = if ran { channel.next(direction) } else { Next::Ring };
-        // The partner has left the channel's line.
-        self.nodes.set(partner, Place::Paused);
+        self.met(partner);
         match next {
             Next::Stay => self.make_ready(partner),
             Next::HandOver => {
@@ -245,7 +296,7 @@ impl Core {
         let Some(partner) = channel.meet(&mut self.nodes, direction) else {
             return Exchange::WouldBlock;
         };
-        self.nodes.set(partner, Place::Paused);
+        self.met(partner);
         self.make_ready(partner);
         Exchange::Met(self.nodes.id(partner), Next::Stay)
     }
@@ -272,25 +323,36 @@ impl Core {
         self.detach(slot);
         if let Some(channel) = self.channels.get_mut(&id) {
             channel.wait(&mut self.nodes, slot, direction);
-            self.nodes.set(slot, Place::Blocked(id, direction));
+            self.put(slot, Place::Blocked(id, direction));
         }
+    }
+
+    /// One whom another has met has left the channel's line.
+    fn met(&mut self, slot: Slot) {
+        self.cancel_timer(slot);
+        self.put(slot, Place::Paused);
     }
 
     fn make_ready(&mut self, slot: Slot) {
         self.detach(slot);
         self.ready.push(&mut self.nodes, slot);
-        self.nodes.set(slot, Place::Ready);
+        self.put(slot, Place::Ready);
     }
 
     /// One that stands in no line runs.
     fn make_current(&mut self, slot: Slot) {
-        self.nodes.set(slot, Place::Current);
+        self.put(slot, Place::Current);
         self.running += 1;
+    }
+
+    fn put(&mut self, slot: Slot, place: Place) {
+        self.nodes.get_mut(slot).place = place;
     }
 
     /// Takes a tasklet out of whatever line it stands in; it is paused.
     fn detach(&mut self, slot: Slot) {
-        match *self.nodes.get(slot) {
+        self.cancel_timer(slot);
+        match self.nodes.get(slot).place {
             Place::Ready => self.ready.leave(&mut self.nodes, slot),
             Place::Outside => self.outside.leave(&mut self.nodes, slot),
             Place::Blocked(channel, _) => {
@@ -299,12 +361,18 @@ impl Core {
                 }
             }
             Place::Current => self.running -= 1,
-            Place::Paused => {}
+            Place::Watching => {
+                let id = self.nodes.id(slot);
+                self.watchers.retain(|watcher| watcher.id != id);
+            }
+            Place::Paused | Place::Sleeping => {}
         }
-        self.nodes.set(slot, Place::Paused);
+        self.put(slot, Place::Paused);
     }
 }
 
 mod sets;
+mod waits;
+
 #[cfg(test)]
 mod tests;

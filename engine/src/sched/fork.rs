@@ -37,6 +37,7 @@ impl Scheduler {
     pub fn fork_with(&mut self, id: TaskletId, mut host: Host) -> Result<TaskletId, Error> {
         self.check_room()?;
         host.seat = Some(Seat::default());
+        self.note_left(id);
         let member = self.member(id)?;
         let (module, channels) = (member.tasklet.module().clone(), member.channels.clone());
         let snapshot = member.tasklet.snapshot(&SnapshotOptions::default())?;
@@ -44,8 +45,11 @@ impl Scheduler {
         let fork = self.add(copy, channels);
         match self.core.place(id) {
             Some(Place::Ready | Place::Current) => self.core.requeue(fork),
-            Some(Place::Outside) => self.wait_outside(fork),
-            Some(Place::Blocked(on, direction)) => self.core.wait_in_line(fork, on, direction),
+            Some(Place::Outside | Place::Sleeping | Place::Watching) => self.wait_again(fork)?,
+            Some(Place::Blocked(on, direction)) => {
+                self.core.wait_in_line(fork, on, direction);
+                self.limit_wait(fork)?;
+            }
             Some(Place::Paused) | None => {}
         }
         Ok(fork)

@@ -94,8 +94,8 @@ impl Dormitory {
         self.asleep.contains_key(&id)
     }
 
-    pub(super) fn is_atomic(&self, id: TaskletId) -> bool {
-        self.asleep.get(&id).is_some_and(|asleep| asleep.seat.atomic)
+    pub(super) fn look(&self, id: TaskletId) -> Option<&Seat> {
+        self.asleep.get(&id).map(|asleep| &asleep.seat)
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = TaskletId> {
@@ -258,6 +258,7 @@ impl Scheduler {
             Some(_) if self.dormitory.contains(id) => return Ok(()),
             Some(_) => {}
         }
+        self.note_left(id);
         let bytes = self.written(id)?;
         self.leave(id, &bytes)
     }

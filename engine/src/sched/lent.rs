@@ -60,7 +60,7 @@ impl Scheduler {
     /// Lends one whose turn it is, or if that fails pauses it.
     pub(crate) fn lend(&mut self, id: TaskletId, budget: Budget) -> Result<Lent, Error> {
         let account = Account::new(budget);
-        let turn = account.begin();
+        let turn = account.begin(None);
         self.lend_on(id, turn, account)
     }
 
@@ -170,9 +170,11 @@ impl Scheduler {
         self.core.ready().next().is_some()
     }
 
-    /// Those that wait for the system ask again.
+    /// Those that wait for the system or for time look again, and if nothing is ready or will be,
+    /// so does one that has others run.
     pub(crate) fn ask_again(&mut self) {
-        self.ask_all_again();
+        // Only one without a seat could not be told, and all have one.
+        let _ = self.look_again();
     }
 
     /// Those that a host import has woken ask again, behind all that are ready.
@@ -182,8 +184,11 @@ impl Scheduler {
         }
     }
 
+    /// Whether somebody may come to be ready by himself.
     pub(crate) fn waits_outside(&self) -> bool {
-        self.core.outside().next().is_some()
+        self.core.has_timers()
+            || self.core.innermost().is_some()
+            || self.core.outside().next().is_some()
     }
 
     /// What has gone wrong with hibernation, once.

@@ -26,3 +26,5 @@ pub const EVENTS_KEPT_MAX: usize = 1 << 16;
 pub const SHARE_MAX: u32 = 1 << 16;
 /// Ends of tasklets that are remembered; beyond, the oldest is forgotten.
 pub const ENDS_KEPT_MAX: usize = 1 << 16;
+/// Nanoseconds after which a blocking run, in which several wait for the system, asks for them again.
+pub const POLL_NS: u64 = 5_000_000;

@@ -115,6 +115,7 @@ impl Scheduler {
     /// # Errors
     /// [`Error::NoSuchTasklet`], and those of [`wake`](Scheduler::wake).
     pub fn take(&mut self, id: TaskletId) -> Result<Taken, Error> {
+        self.note_left(id);
         self.member(id)?;
         let member = self.tasklets.remove(&id).ok_or(Error::NoSuchTasklet { id })?;
         self.core.forget(id);
@@ -154,6 +155,7 @@ impl Scheduler {
         id: TaskletId,
         options: &SnapshotOptions,
     ) -> Result<Vec<u8>, Error> {
+        self.note_left(id);
         dump(&mut self.member(id)?.tasklet, options)
     }
 

@@ -94,8 +94,8 @@ impl<T> Nodes<T> {
         &self.nodes[slot.0 as usize].what
     }
 
-    pub(crate) fn set(&mut self, slot: Slot, what: T) {
-        self.nodes[slot.0 as usize].what = what;
+    pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut T {
+        &mut self.nodes[slot.0 as usize].what
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -22,10 +22,15 @@ pub enum RunResult {
     /// Nothing is ready. These wait on channels that nobody outside serves: as it stands they wait
     /// forever.
     Deadlock(Vec<TaskletId>),
-    /// Nothing is ready, and these wait for the system, for a clock or for input; the next run asks
-    /// again. [`Tasklet::wait`](crate::Tasklet::wait) blocks until one of them has what it waits
-    /// for.
-    Waiting(Vec<TaskletId>),
+    /// Nothing is ready, and some wait for what comes by itself; the next run looks again.
+    Waiting {
+        /// First those that wait for the system, for a clock of its or for input, which
+        /// [`Tasklet::wait`](crate::Tasklet::wait) blocks for. Then those that sleep or wait with a
+        /// timeout, who is due first first.
+        tasklets: Vec<TaskletId>,
+        /// Nanoseconds until the first of these is due; `None` if there are none.
+        next_ns: Option<u64>,
+    },
     /// This tasklet has ended with a trap; the others stay where they are.
     Trapped(TaskletId, Trap),
 }
@@ -41,8 +46,10 @@ pub struct Flags {
     pub scheduled: bool,
     /// It waits on a channel.
     pub blocked: bool,
-    /// It waits for the system.
+    /// It waits for the system or for time, or has others run.
     pub waiting: bool,
     /// It is in an atomic section.
     pub atomic: bool,
+    /// Whatever would make it wait is refused.
+    pub block_trap: bool,
 }

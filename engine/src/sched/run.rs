@@ -2,13 +2,15 @@
 
 use super::answer::After;
 use super::budget::{Account, Budget, Stop, Turn};
-use super::limits::{ATOMIC_STEPS_MAX, ENDS_KEPT_MAX};
+use super::limits::{ATOMIC_STEPS_MAX, ENDS_KEPT_MAX, MESSAGE_BYTES_MAX};
 use super::result::RunResult;
+use super::seat::Answer;
 use super::{Scheduler, TaskletId};
 use crate::error::Error;
 use crate::native;
 use crate::tasklet::{Ran, Status};
 use crate::trap::TrapKind;
+use crate::wasi::Bytes;
 
 /// What comes next once a tasklet has run for a while.
 pub(super) enum Step {
@@ -30,8 +32,9 @@ impl Scheduler {
     ///
     /// # Errors
     /// Those of [`Tasklet::run`](crate::Tasklet::run); the tasklet that ran is paused then, and the
-    /// others stay where they are.
+    /// others stay where they are. [`Error::SwitchTrap`].
     pub fn run(&mut self, budget: Budget) -> Result<RunResult, Error> {
+        self.may_switch()?;
         // One native stack for all of them: to change over to it costs as much as many a turn.
         let stack_bytes = self.engine.options().stack_bytes;
         native::with_stack(stack_bytes, || self.run_all(budget, stack_bytes))
@@ -51,6 +54,9 @@ impl Scheduler {
             {
                 break Err(error);
             }
+            if let Err(error) = self.fire_due() {
+                break Err(error);
+            }
             let id = match handed.take() {
                 Some(id) => id,
                 None if account.ends_at_switch() && self.core.run_count() > 0 => {
@@ -58,7 +64,11 @@ impl Scheduler {
                 }
                 None => match self.core.next() {
                     Some(id) => id,
-                    None => break Ok(self.nothing_ready(before.is_some())),
+                    None => match self.wait_for_more(before.is_some(), &account) {
+                        Ok(None) => continue,
+                        Ok(Some(result)) => break Ok(result),
+                        Err(error) => break Err(error),
+                    },
                 },
             };
             if before != Some(id) {
@@ -103,7 +113,7 @@ impl Scheduler {
         account: &mut Account,
         stack_bytes: usize,
     ) -> Result<Step, Error> {
-        let mut turn = account.begin();
+        let mut turn = account.begin(self.core.limiting());
         loop {
             let grant = self.begin(id, &mut turn, account)?;
             // What runs touches nothing of the scheduler's but this one tasklet.
@@ -157,7 +167,7 @@ impl Scheduler {
                 self.wait_outside(id);
                 After::Leave
             }
-            Ran::Ended => return Ok(self.ended(id)),
+            Ran::Ended => return self.ended(id),
         };
         if turn.is_interrupted && matches!(after, After::Leave | After::HandOver(_)) {
             self.member(id)?.tasklet.handle().interrupt();
@@ -167,6 +177,11 @@ impl Scheduler {
             After::Leave => Step::Next,
             After::HandOver(partner) => Step::HandOver(partner),
             After::SliceOver if turn.is_interrupted => self.interrupted(id),
+            After::SliceOver if let Some(watcher) = turn.watcher => {
+                self.core.requeue(id);
+                self.wake_watcher(watcher, Answer::Code(id.0 as i64))?;
+                Step::Next
+            }
             After::SliceOver => match account.stop() {
                 Stop::Interrupt => self.interrupted(id),
                 Stop::Requeue => {
@@ -191,9 +206,9 @@ impl Scheduler {
     }
 
     /// Forgets a tasklet that has ended, but for how.
-    fn ended(&mut self, id: TaskletId) -> Step {
+    fn ended(&mut self, id: TaskletId) -> Result<Step, Error> {
         self.core.forget(id);
-        let Some(member) = self.tasklets.remove(&id) else { return Step::Next };
+        let Some(member) = self.tasklets.remove(&id) else { return Ok(Step::Next) };
         if member.stored {
             self.dormitory.forget(id);
         }
@@ -205,21 +220,23 @@ impl Scheduler {
         {
             self.ends.remove(&oldest);
         }
-        match (status, &mut self.hooks.on_trap) {
-            (Status::Trapped(trap), Some(call)) => call(id, &trap),
-            (Status::Trapped(trap), None) => {
-                return Step::Return(RunResult::Trapped(id, trap));
+        match (status, &mut self.hooks.on_trap, self.core.innermost()) {
+            (Status::Trapped(trap), Some(call), _) => call(id, &trap),
+            (Status::Trapped(trap), None, Some(watcher)) => {
+                let mut message = trap.message.into_bytes();
+                message.truncate(MESSAGE_BYTES_MAX);
+                self.wake_watcher(watcher, Answer::Error(Bytes(message)))?;
+            }
+            (Status::Trapped(trap), None, None) => {
+                return Ok(Step::Return(RunResult::Trapped(id, trap)));
             }
             _ => {}
         }
-        Step::Next
+        Ok(Step::Next)
     }
 
+    /// What there is to say when nothing is ready.
     pub(super) fn nothing_ready(&self, ran: bool) -> RunResult {
-        let outside: Vec<TaskletId> = self.core.outside().collect();
-        if !outside.is_empty() {
-            return RunResult::Waiting(outside);
-        }
         let (blocked, channels): (Vec<_>, Vec<_>) = self.core.blocked().unzip();
         let is_external = |id| self.core.channel(id).is_some_and(|c| c.options.external);
         match (blocked.is_empty(), ran) {

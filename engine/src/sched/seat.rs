@@ -35,6 +35,10 @@ pub(crate) mod code {
     pub(crate) const LIMIT: i64 = -5;
     /// No exported function of that name without parameters and results.
     pub(crate) const NO_ENTRY: i64 = -6;
+    /// What it waited for did not come in time.
+    pub(crate) const TIMED_OUT: i64 = -7;
+    /// Somebody has thrown an error into it, which `rest` reads.
+    pub(crate) const THROWN: i64 = -8;
 }
 
 /// A channel that a tasklet was given.
@@ -85,10 +89,23 @@ pub(crate) enum Request {
         error: bool,
         message: Bytes,
         may_wait: bool,
+        /// Nanoseconds that it still waits at most.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout: Option<u64>,
     },
     Receive {
         channel: u32,
         may_wait: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout: Option<u64>,
+    },
+    /// To wait so many nanoseconds.
+    Sleep {
+        ns: u64,
+    },
+    /// That the others run, each so many steps at a stretch; 0 is without end.
+    Run {
+        steps: u64,
     },
     Balance {
         channel: u32,
@@ -109,7 +126,23 @@ impl Request {
     pub(crate) fn waits_on(&self) -> Option<(u32, Direction)> {
         match self {
             Request::Send { channel, may_wait: true, .. } => Some((*channel, Direction::Send)),
-            Request::Receive { channel, may_wait: true } => Some((*channel, Direction::Receive)),
+            Request::Receive { channel, may_wait: true, .. } => {
+                Some((*channel, Direction::Receive))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it waits for what the scheduler alone has: time, or others.
+    pub(crate) fn waits_within(&self) -> bool {
+        matches!(self, Request::Sleep { .. } | Request::Run { .. })
+    }
+
+    /// What is left of the time that it waits; `None` if it does not wait for time.
+    pub(crate) fn left_ns(&mut self) -> Option<&mut u64> {
+        match self {
+            Request::Sleep { ns } => Some(ns),
+            Request::Send { timeout, .. } | Request::Receive { timeout, .. } => timeout.as_mut(),
             _ => None,
         }
     }
@@ -125,6 +158,8 @@ pub(crate) enum Answer {
         error: bool,
         bytes: Bytes,
     },
+    /// An error that is no message: what the import returns is [`code::THROWN`].
+    Error(Bytes),
 }
 
 /// All that a scheduler and its guest have to say to each other.
@@ -138,6 +173,10 @@ pub(crate) struct Seat {
     pub(crate) argument: Vec<u8>,
     /// In an atomic section: no slice ends.
     pub(crate) atomic: bool,
+    /// Whatever would wait is refused instead.
+    pub(crate) block_trap: bool,
+    /// An error that somebody threw, until an import that can wait has returned it.
+    pub(crate) thrown: Option<Vec<u8>>,
     /// The slice has ended in the atomic section. Not in snapshots: none is made then.
     pub(crate) overdue: bool,
     /// What is asked, until it is answered.

@@ -76,6 +76,7 @@ impl Scheduler {
         channels: &BTreeSet<ChannelId>,
         options: &SnapshotOptions,
     ) -> Result<Digest, Error> {
+        self.note_all_left();
         let plan = self.plan(tasklets, channels)?;
         let failed = |error: snapshot::Error| Error::Write(Box::new(error));
         let modules: Vec<ModuleRef<'_>> = (plan.modules.values())
@@ -134,7 +135,9 @@ impl Scheduler {
         }
         let mut line: Vec<(TaskletId, Place)> = Vec::with_capacity(tasklets.len());
         line.extend(self.core.ready().map(|id| (id, Place::Ready)));
-        line.extend(self.core.outside().map(|id| (id, Place::Waiting)));
+        // These ask again, or wait again for what they asked for.
+        let waiting = self.core.outside().chain(self.core.sleeping()).chain(self.core.watching());
+        line.extend(waiting.map(|id| (id, Place::Waiting)));
         let blocked = self.core.blocked().filter(|(id, _)| tasklets.contains(id));
         let waited_on: BTreeSet<(u32, ChannelId)> = blocked
             .filter_map(|(_, channel)| Some((*plan.positions.get(&channel)?, channel)))

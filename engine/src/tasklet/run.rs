@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::exception;
 use crate::native;
 use crate::snapshot::PauseReason;
-use crate::state::{self, Context, Meter};
+use crate::state::{self, Context};
 use crate::trap::{self, Ended, Trap, TrapKind};
 
 /// The budget that never ends.
@@ -86,6 +86,10 @@ impl Tasklet {
 
     fn advance(&mut self, budget: u64) -> Result<Ran, Error> {
         self.waiting = None;
+        self.store.data_mut().meter.end = match budget {
+            UNLIMITED => u64::MAX,
+            _ => self.charged.saturating_add_signed(self.fuel).saturating_add(budget),
+        };
         let most = self.module.engine().options().slice_steps.clamp(1, abi::FUEL_MAX as u64);
         let mut remaining = budget;
         loop {
@@ -176,6 +180,11 @@ impl Tasklet {
         self.stopped(Stop::trap(trap), 0).map(drop)
     }
 
+    /// Whether anything of it has run.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.charged > 0
+    }
+
     /// Gives back what the budget holds beyond debts.
     fn return_unspent(&mut self, remaining: u64) {
         self.fuel = self.fuel.saturating_add_unsigned(remaining).min(0);
@@ -250,7 +259,8 @@ impl Tasklet {
             let trap = deep.unwrap_or_else(|| self.end(TrapKind::OutOfMemory, full));
             return Ok(Stop::trap(trap));
         }
-        self.store.data_mut().meter = Meter { charged: self.charged, fuel };
+        let meter = &mut self.store.data_mut().meter;
+        (meter.charged, meter.fuel) = (self.charged, fuel);
         self.store.set_global(self.exports.fuel, fuel)?;
         let returned = loop {
             match self.resume()? {

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use tasklet_engine::{Engine, Host, HostBuilder, Module, Scheduler, Spawn, ValType, Value};
+use tasklet_engine::{
+    Engine, Host, HostBuilder, LoadOptions, Module, Scheduler, SetOptions, Spawn, ValType, Value,
+    VirtualClock,
+};
 
 /// What all of these guests import and define: `$log` puts a number on the list, `$c` is the
 /// channel that the guest calls "c".
@@ -24,11 +27,23 @@ pub const PRELUDE: &str = r#"
     (import "tasklet" "close" (func $close (param i32) (result i32)))
     (import "tasklet" "spawn" (func $spawn (param i32 i32 i32 i32) (result i64)))
     (import "tasklet" "fork" (func $fork (result i64)))
+    (import "tasklet" "sleep" (func $sleep (param i64) (result i32)))
+    (import "tasklet" "send_timeout"
+      (func $send_timeout (param i32 i32 i32 i64) (result i32)))
+    (import "tasklet" "receive_timeout"
+      (func $receive_timeout (param i32 i32 i32 i64) (result i64)))
+    (import "tasklet" "steps_left" (func $steps_left (result i64)))
+    (import "tasklet" "block_trap" (func $block_trap (param i32) (result i32)))
+    (import "tasklet" "run" (func $run (param i64) (result i64)))
     (import "test" "log" (func $log (param i64)))
     (memory (export "memory") 1)
     (data (i32.const 0) "c")
     (func $c (result i32) (call $channel (i32.const 0) (i32.const 1)))
     (func $say (param i32) (call $log (i64.extend_i32_s (local.get 0))))
+    ;; What was received, or thrown: its first byte.
+    (func $first (call $say (i32.load8_u (i32.const 64)))
+      (i32.store8 (i32.const 64) (i32.const 0)))
+    (func $why (drop (call $rest (i32.const 0) (i32.const 64) (i32.const 8))) (call $first))
     ;; Counts to n, in 8 steps a round or so.
     (func $count (param $n i32) (result i32) (local $i i32)
       (loop $l (br_if $l (i32.lt_s
@@ -91,6 +106,38 @@ impl World {
         let wasm = wasm.expect("the test's text is a module");
         let module = Module::load(&engine, &wasm).expect("the module can be loaded");
         World { sched: Scheduler::new(&engine), log: Log::default(), engine, module }
+    }
+
+    /// Dumps all that are there, destroys them and loads them again, in the order in which they are
+    /// ready or else of their numbers.
+    pub fn move_all(&mut self) {
+        let ready = self.sched.ready();
+        let rest = self.sched.tasklets().into_iter().filter(|id| !ready.contains(id));
+        let all: Vec<_> = ready.iter().copied().chain(rest).collect();
+        let all: Vec<_> = all.into_iter().map(|id| (id, self.sched.flags(id).paused)).collect();
+        let dumps: Vec<_> =
+            all.iter().map(|(id, _)| self.sched.dump(*id).expect("dumps")).collect();
+        all.iter().for_each(|(id, _)| self.sched.kill(*id).expect("it is here"));
+        for (bytes, (_, paused)) in dumps.iter().zip(all) {
+            let options = LoadOptions::default().host(self.log.host());
+            let id = self.sched.load_with(bytes, options).expect("what was written can be read");
+            if !paused {
+                self.sched.insert(id).expect("it can be inserted");
+            }
+        }
+    }
+
+    /// Goes on in another scheduler, of virtual time, into which a dump of all is loaded.
+    pub fn move_elsewhere(&mut self) {
+        let mut bytes = Vec::new();
+        self.sched.dump_all(&mut bytes, &Default::default()).expect("it can be written");
+        self.sched = Scheduler::new(&self.engine);
+        self.sched.set_clock(VirtualClock::default());
+        let log = self.log.clone();
+        let options = SetOptions::default().hosts(move |_| log.host()).module(&self.module);
+        self.sched.load_set(&bytes, options).expect("what was written can be read");
+        let log = self.log.clone();
+        self.sched.child_host(move |_| log.host());
     }
 
     /// A tasklet that begins with that export and has the list.

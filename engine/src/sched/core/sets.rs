@@ -1,6 +1,6 @@
 //! Tasklets that come in together, each to where it stood.
 
-use super::{Core, Place};
+use super::{Core, Place, Seated};
 use crate::sched::channel::Direction;
 use crate::sched::{ChannelId, TaskletId};
 
@@ -18,13 +18,13 @@ impl Core {
     /// A new tasklet under a number that no other has or had; it is paused.
     pub(crate) fn add_as(&mut self, id: TaskletId) {
         self.skip_to(id.0);
-        self.nodes.insert(id, Place::Paused);
+        self.nodes.insert(id, Seated { place: Place::Paused, timer: None });
     }
 
     /// Those that are paused, by number.
     pub(crate) fn paused(&self) -> impl Iterator<Item = TaskletId> {
         let all = self.nodes.sorted().into_iter();
-        all.filter(|(_, slot)| *self.nodes.get(*slot) == Place::Paused).map(|(id, _)| id)
+        all.filter(|(_, slot)| self.nodes.get(*slot).place == Place::Paused).map(|(id, _)| id)
     }
 
     /// Has a paused tasklet wait on a channel that is open and on which nobody waits for the

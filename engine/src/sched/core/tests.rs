@@ -16,7 +16,7 @@ fn tasklets<const N: usize>(core: &mut Core) -> [TaskletId; N] {
 /// The one that runs.
 fn current(core: &Core) -> Option<TaskletId> {
     let all = core.nodes.sorted().into_iter();
-    let mut running = all.filter(|(_, slot)| *core.nodes.get(*slot) == Place::Current);
+    let mut running = all.filter(|(_, slot)| core.nodes.get(*slot).place == Place::Current);
     let current = running.next().map(|(id, _)| id);
     assert_eq!((running.next(), core.running), (None, usize::from(current.is_some())));
     current
@@ -63,10 +63,10 @@ fn what_is_refused_changes_nothing() {
     let [a, b] = tasklets(&mut core);
     let channel = core.add_channel(ChannelOptions::default());
     core.next();
-    assert_eq!(core.exchange(a, channel, Direction::Send, false), Exchange::WouldBlock);
+    assert_eq!(core.exchange(a, channel, Direction::Send, Wait::Not), Exchange::WouldBlock);
     assert_eq!(current(&core), Some(a));
     assert_eq!((core.insert(a), core.remove(a)), (Err(Refusal::Current), Err(Refusal::Current)));
-    assert_eq!(core.exchange(a, channel, Direction::Send, true), Exchange::Waits);
+    assert_eq!(core.exchange(a, channel, Direction::Send, Wait::Forever), Exchange::Waits);
     assert_eq!((core.insert(a), core.remove(a)), (Err(Refusal::Blocked), Err(Refusal::Blocked)));
     let gone = TaskletId(99);
     assert_eq!(
@@ -74,7 +74,7 @@ fn what_is_refused_changes_nothing() {
         (Err(Refusal::Unknown), Err(Refusal::Unknown))
     );
     core.forget(gone);
-    assert_eq!(core.exchange(b, ChannelId(99), Direction::Send, true), Exchange::Closed);
+    assert_eq!(core.exchange(b, ChannelId(99), Direction::Send, Wait::Forever), Exchange::Closed);
     assert_eq!((ready(&core), core.channel(channel).unwrap().balance()), (vec![b], 1));
     assert_eq!(core.blocked().collect::<Vec<_>>(), [(a, channel)]);
 }
@@ -85,7 +85,7 @@ fn forgetting_leaves_every_line() {
     let [a, b, c, d] = tasklets(&mut core);
     let channel = core.add_channel(ChannelOptions::default());
     core.next();
-    core.exchange(a, channel, Direction::Receive, true);
+    core.exchange(a, channel, Direction::Receive, Wait::Forever);
     core.next();
     core.wait_outside(b);
     core.next();
@@ -104,7 +104,7 @@ fn closing_wakes_in_order_and_removing_is_closing_for_good() {
     let channel = core.add_channel(ChannelOptions::default());
     for id in [a, b] {
         core.next();
-        core.exchange(id, channel, Direction::Send, true);
+        core.exchange(id, channel, Direction::Send, Wait::Forever);
     }
     assert_eq!(core.close(channel), [a, b]);
     assert_eq!(ready(&core), [c, a, b]);
@@ -126,6 +126,70 @@ fn those_that_wait_for_the_system_ask_again_behind_the_others() {
     assert_eq!(core.outside().collect::<Vec<_>>(), [a, b]);
     core.ask_outside_again();
     assert_eq!(ready(&core), [c, a, b]);
+}
+
+#[test]
+fn time_wakes_in_the_order_in_which_it_comes() {
+    let mut core = Core::default();
+    let [a, b, c, d] = tasklets(&mut core);
+    let channel = core.add_channel(ChannelOptions::default());
+    for (id, due) in [(a, 30), (b, 10)] {
+        core.next();
+        core.sleep(id, due);
+    }
+    core.next();
+    core.exchange(c, channel, Direction::Receive, Wait::Until(10));
+    assert_eq!((core.next_due_ns(), core.timed().collect::<Vec<_>>()), (Some(10), vec![b, c, a]));
+    assert_eq!(
+        (core.insert(b), core.insert_first(b)),
+        (Err(Refusal::Sleeping), Err(Refusal::Sleeping))
+    );
+    assert_eq!((core.pop_due(9), core.due_ns(c)), (None, Some(10)));
+    assert_eq!(core.pop_due(10), Some(Due { id: b, slept: true }));
+    assert_eq!(core.pop_due(10), Some(Due { id: c, slept: false }));
+    assert_eq!((core.pop_due(10), core.channel(channel).unwrap().balance()), (None, 0));
+    assert_eq!(ready(&core), [d, b, c]);
+    // By another clock it waits as long; taken out of time it waits for it no more.
+    core.change_clock(10, 1_000);
+    assert_eq!(core.next_due_ns(), Some(1_020));
+    core.remove(a).unwrap();
+    assert_eq!((core.has_timers(), core.place(a)), (false, Some(Place::Paused)));
+}
+
+#[test]
+fn who_meets_somebody_in_time_waits_for_it_no_more() {
+    let mut core = Core::default();
+    let [a, b] = tasklets(&mut core);
+    let channel = core.add_channel(ChannelOptions::default());
+    core.next();
+    core.exchange(a, channel, Direction::Receive, Wait::Until(10));
+    core.next();
+    core.exchange(b, channel, Direction::Send, Wait::Until(5));
+    assert_eq!((core.has_timers(), core.pop_due(u64::MAX)), (false, None));
+    core.park(a);
+    core.exchange(a, channel, Direction::Receive, Wait::Until(10));
+    assert!(core.has_timers());
+    assert_eq!((core.close(channel), core.has_timers()), (vec![a], false));
+}
+
+#[test]
+fn the_innermost_watches_and_the_outermost_limits() {
+    let mut core = Core::default();
+    let [a, b, c, d, e] = tasklets(&mut core);
+    for (id, steps) in [(a, 0), (b, 70), (c, 5), (d, 0)] {
+        assert_eq!(core.next(), Some(id));
+        core.watch(id, steps);
+    }
+    assert_eq!((core.innermost(), core.limiting()), (Some(d), Some(Watcher { id: b, steps: 70 })));
+    assert_eq!((core.insert(c), core.run_count()), (Err(Refusal::Watching), 1));
+    // Woken, an outer one runs next, and those within it return behind it.
+    assert_eq!(core.wake(b), [d, c]);
+    assert_eq!(
+        (ready(&core), core.innermost(), core.limiting()),
+        (vec![b, e, d, c], Some(a), None)
+    );
+    core.forget(a);
+    assert_eq!((core.innermost(), core.wake(a)), (None, vec![]));
 }
 
 /// The same in the plainest way: lines are lists that are searched.
@@ -199,11 +263,11 @@ fn random_operations_agree_with_the_model() {
             let is_current = model.current == Some(pick);
             match (random(&mut state) % 10, model.current) {
                 (0..=2, Some(id)) => {
-                    core.exchange(id, channels[channel], Direction::Send, true);
+                    core.exchange(id, channels[channel], Direction::Send, Wait::Forever);
                     model.exchange(channel, Direction::Send, preference);
                 }
                 (3..=5, Some(id)) => {
-                    core.exchange(id, channels[channel], Direction::Receive, true);
+                    core.exchange(id, channels[channel], Direction::Receive, Wait::Forever);
                     model.exchange(channel, Direction::Receive, preference);
                 }
                 (6, Some(id)) => {

@@ -13,7 +13,7 @@ pub(crate) enum Type {
 
 macro_rules! functions {
     ($($name:ident $import:literal ($params:literal) $result:ident,)*) => {
-        /// The imports. All parameters are `i32`.
+        /// The imports. All parameters are `i32`, but for [`Function::is_last_wide`].
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Function { $($name,)* }
 
@@ -56,6 +56,43 @@ functions! {
     Close "close" (1) I32,
     Spawn "spawn" (4) I64,
     Fork "fork" (0) I64,
+    Sleep "sleep" (1) I32,
+    SendTimeout "send_timeout" (4) I32,
+    ReceiveTimeout "receive_timeout" (4) I64,
+    StepsLeft "steps_left" (0) I64,
+    BlockTrap "block_trap" (1) I32,
+    Run "run" (1) I64,
+}
+
+impl Function {
+    /// Whether the last parameter is an `i64`.
+    pub(crate) fn is_last_wide(self) -> bool {
+        matches!(
+            self,
+            Function::Sleep | Function::SendTimeout | Function::ReceiveTimeout | Function::Run
+        )
+    }
+
+    /// Whether it lets others run before it returns: such imports tell of errors that were thrown.
+    fn waits(self) -> bool {
+        self.may_block() || self == Function::Yield
+    }
+
+    /// Whether it waits for something, so that a block trap refuses it.
+    fn may_block(self) -> bool {
+        matches!(
+            self,
+            Function::Park
+                | Function::Sleep
+                | Function::Run
+                | Function::Send
+                | Function::SendError
+                | Function::SendAll
+                | Function::SendTimeout
+                | Function::Receive
+                | Function::ReceiveTimeout
+        )
+    }
 }
 
 /// What has become of a call.
@@ -83,14 +120,19 @@ impl Seat {
     pub(crate) fn call(
         &mut self,
         function: Function,
-        args: &[u32],
+        args: &[u64],
         memory: &mut [u8],
         can_unwind: bool,
     ) -> Result<Called, OutOfBounds> {
-        let arg = |at: usize| args.get(at).copied().unwrap_or(0);
+        let arg = |at: usize| args.get(at).copied().unwrap_or(0) as u32;
         let asks = !matches!(
             function,
-            Function::Id | Function::Argument | Function::Channel | Function::Rest
+            Function::Id
+                | Function::Argument
+                | Function::Channel
+                | Function::Rest
+                | Function::StepsLeft
+                | Function::BlockTrap
         );
         if !asks {
             return self.at_once(function, arg, memory).map(Called::Returns);
@@ -108,10 +150,20 @@ impl Seat {
         if function == Function::SendAll {
             return self.send_all([arg(0), arg(1), arg(2)], memory, again, answer);
         }
+        // What has been exchanged is not lost for an error: that is told by the next.
+        let tells_nothing = matches!(function, Function::Yield | Function::Park | Function::Sleep);
+        if function.waits()
+            && (answer.is_none() || tells_nothing)
+            && let Some(refusal) = self.take_thrown()
+        {
+            return Ok(refusal);
+        }
         if let Some(answer) = answer {
             return self.finish(answer, [arg(1), arg(2)], memory).map(Called::Returns);
         }
-        let request = match self.request(function, arg, memory)? {
+        // The last parameter, if it is wide.
+        let wide = args.get(function.params().saturating_sub(1)).copied().unwrap_or(0) as i64;
+        let request = match self.request(function, arg, wide, memory)? {
             Ok(request) => request,
             Err(code) => return refuse(code),
         };
@@ -119,9 +171,16 @@ impl Seat {
         Ok(Called::Asks)
     }
 
+    /// The refusal by which a guest is told of an error that was thrown, if there is one.
+    fn take_thrown(&mut self) -> Option<Called> {
+        self.message = self.thrown.take()?;
+        self.sent = 0;
+        Some(Called::Returns(code::THROWN))
+    }
+
     /// The calls that need no scheduler.
     fn at_once(
-        &self,
+        &mut self,
         function: Function,
         arg: impl Fn(usize) -> u32,
         memory: &mut [u8],
@@ -133,6 +192,7 @@ impl Seat {
                 let from = (arg(0) as usize).min(self.message.len());
                 copy_out(&self.message[from..], arg(1), arg(2), memory)?
             }
+            Function::BlockTrap => i64::from(std::mem::replace(&mut self.block_trap, arg(0) != 0)),
             _ => {
                 let name = slice(memory, arg(0), arg(1))?;
                 let found = self.channels.iter().position(|c| c.guest.as_bytes() == name);
@@ -146,19 +206,34 @@ impl Seat {
         &mut self,
         function: Function,
         arg: impl Fn(usize) -> u32,
+        wide: i64,
         memory: &[u8],
     ) -> Result<Result<Request, i64>, OutOfBounds> {
         let channel = arg(0);
         let takes_channel = !matches!(
             function,
-            Function::Yield | Function::Park | Function::Atomic | Function::Spawn | Function::Fork
+            Function::Yield
+                | Function::Park
+                | Function::Atomic
+                | Function::Spawn
+                | Function::Sleep
+                | Function::Run
+                | Function::Fork
         );
         if takes_channel && channel as usize >= self.channels.len() {
             return Ok(Err(code::NO_CHANNEL));
         }
+        let may_wait = function.may_block() && !self.block_trap;
+        // Nobody waits less than not at all.
+        let at_least_zero = wide.max(0) as u64;
+        let is_timed = matches!(function, Function::SendTimeout | Function::ReceiveTimeout);
+        let timeout = is_timed.then_some(at_least_zero);
         Ok(match function {
             Function::Yield => Ok(Request::Yield),
+            Function::Park | Function::Sleep | Function::Run if !may_wait => Err(code::WOULD_BLOCK),
             Function::Park => Ok(Request::Park),
+            Function::Sleep => Ok(Request::Sleep { ns: at_least_zero }),
+            Function::Run => Ok(Request::Run { steps: at_least_zero }),
             Function::Atomic => {
                 let before = std::mem::replace(&mut self.atomic, arg(0) != 0);
                 match self.overdue && !self.atomic {
@@ -166,10 +241,10 @@ impl Seat {
                     false => Err(i64::from(before)),
                 }
             }
-            Function::Receive | Function::TryReceive => {
+            Function::Receive | Function::TryReceive | Function::ReceiveTimeout => {
                 // Before the message is taken from its sender.
                 slice(memory, arg(1), arg(2))?;
-                Ok(Request::Receive { channel, may_wait: function == Function::Receive })
+                Ok(Request::Receive { channel, may_wait, timeout })
             }
             Function::Balance => Ok(Request::Balance { channel }),
             Function::Close => Ok(Request::Close { channel }),
@@ -178,9 +253,8 @@ impl Seat {
                 spawn(slice(memory, arg(0), arg(1))?, slice(memory, arg(2), arg(3))?)
             }
             _ => {
-                let bytes = slice(memory, arg(1), arg(2))?;
                 let error = function == Function::SendError;
-                send(channel, bytes, error, function != Function::TrySend)
+                send(channel, slice(memory, arg(1), arg(2))?, error, (may_wait, timeout))
             }
         })
     }
@@ -198,6 +272,10 @@ impl Seat {
                 self.message = bytes.0;
                 let len = copy_out(&self.message, address, capacity, memory)?;
                 Ok(if error { len | ERROR_BIT } else { len })
+            }
+            Answer::Error(bytes) => {
+                self.message = bytes.0;
+                Ok(code::THROWN)
             }
         }
     }
@@ -235,11 +313,14 @@ impl Seat {
             self.sent = 0;
             return Ok(Called::Returns(i64::from(count)));
         }
+        if let Some(refusal) = self.take_thrown() {
+            return Ok(refusal);
+        }
         let all = slice(memory, list, count * 8)?;
         let word = |at: usize| all[at..at + 4].iter().rev().fold(0, |n, b| n << 8 | u32::from(*b));
         let at = self.sent as usize * 8;
         let bytes = slice(memory, word(at), word(at + 4))?;
-        match send(channel, bytes, false, true) {
+        match send(channel, bytes, false, (!self.block_trap, None)) {
             Ok(request) => {
                 self.asked = Some(request);
                 Ok(Called::Asks)
@@ -249,11 +330,16 @@ impl Seat {
     }
 }
 
-fn send(channel: u32, bytes: &[u8], error: bool, may_wait: bool) -> Result<Request, i64> {
+fn send(
+    channel: u32,
+    bytes: &[u8],
+    error: bool,
+    (may_wait, timeout): (bool, Option<u64>),
+) -> Result<Request, i64> {
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(code::LIMIT);
     }
-    Ok(Request::Send { channel, error, message: Bytes(bytes.to_vec()), may_wait })
+    Ok(Request::Send { channel, error, message: Bytes(bytes.to_vec()), may_wait, timeout })
 }
 
 fn spawn(entry: &[u8], argument: &[u8]) -> Result<Request, i64> {

@@ -15,10 +15,18 @@ pub(crate) struct SeatState {
     pub(crate) channels: Vec<ChannelName>,
     argument: Bytes,
     atomic: bool,
+    #[serde(default, skip_serializing_if = "is_off")]
+    block_trap: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    thrown: Option<Bytes>,
     asked: Option<Request>,
     answer: Option<Answer>,
     sent: u32,
     message: Bytes,
+}
+
+fn is_off(flag: &bool) -> bool {
+    !flag
 }
 
 impl Seat {
@@ -27,6 +35,8 @@ impl Seat {
             channels: self.channels.clone(),
             argument: Bytes(self.argument.clone()),
             atomic: self.atomic,
+            block_trap: self.block_trap,
+            thrown: self.thrown.clone().map(Bytes),
             asked: self.asked.clone(),
             answer: self.answer.clone(),
             sent: self.sent,
@@ -61,18 +71,33 @@ impl Seat {
             Some(Request::Spawn { entry, argument }) => {
                 !long(entry) && argument.0.len() <= ARGUMENT_BYTES_MAX
             }
-            Some(Request::Yield | Request::Park | Request::Atomic { .. } | Request::Fork)
+            Some(
+                Request::Yield
+                | Request::Park
+                | Request::Atomic { .. }
+                | Request::Fork
+                | Request::Sleep { .. }
+                | Request::Run { .. },
+            )
             | None => true,
         };
         let answered = match &state.answer {
-            Some(Answer::Message { bytes, .. }) => message_fits(bytes),
-            _ => true,
+            Some(Answer::Message { bytes, .. } | Answer::Error(bytes)) => message_fits(bytes),
+            Some(Answer::Code(_)) | None => true,
         };
-        if !sound || !answered || !message_fits(&state.message) || state.sent > SEQUENCE_MAX {
+        let thrown = state.thrown.as_ref().is_none_or(message_fits);
+        if !sound
+            || !answered
+            || !thrown
+            || !message_fits(&state.message)
+            || state.sent > SEQUENCE_MAX
+        {
             return Err("it asks, or was told, what nobody can");
         }
         Ok(Seat {
             atomic: state.atomic,
+            block_trap: state.block_trap,
+            thrown: state.thrown.map(|bytes| bytes.0),
             asked: state.asked,
             answer: state.answer,
             sent: state.sent,

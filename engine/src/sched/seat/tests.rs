@@ -8,7 +8,7 @@ fn seat() -> Seat {
     Seat::new(vec![name("in"), name("out")], b"argument".to_vec())
 }
 
-fn call(seat: &mut Seat, function: Function, args: &[u32], memory: &mut [u8]) -> Called {
+fn call(seat: &mut Seat, function: Function, args: &[u64], memory: &mut [u8]) -> Called {
     seat.call(function, args, memory, true).unwrap()
 }
 
@@ -25,7 +25,15 @@ fn what_needs_no_scheduler_is_done_at_once() {
     assert_eq!(call(&mut seat, Function::Argument, &at(5, 3), &mut memory), Called::Returns(8));
     assert_eq!(&memory, b"outinarg....");
     assert!(seat.call(Function::Argument, &at(5, 8), &mut memory, true).is_err());
-    assert!(seat.call(Function::Channel, &at(u32::MAX, u32::MAX), &mut memory, true).is_err());
+    assert!(
+        seat.call(
+            Function::Channel,
+            &at(u64::from(u32::MAX), u64::from(u32::MAX)),
+            &mut memory,
+            true
+        )
+        .is_err()
+    );
     assert_eq!(&memory, b"outinarg....");
 }
 
@@ -38,6 +46,7 @@ fn a_call_asks_until_it_is_answered() {
         error: false,
         message: Bytes(b"message".to_vec()),
         may_wait: true,
+        timeout: None,
     };
     for _ in 0..2 {
         assert_eq!(call(&mut seat, Function::Send, &args, &mut memory), Called::Asks);
@@ -87,7 +96,7 @@ fn limits_are_told() {
     let mut memory = vec![0; MESSAGE_BYTES_MAX + 8];
     let mut seat = seat();
     let limit = Called::Returns(code::LIMIT);
-    let long = MESSAGE_BYTES_MAX as u32 + 1;
+    let long = MESSAGE_BYTES_MAX as u64 + 1;
     assert_eq!(call(&mut seat, Function::Send, &[0, 0, long], &mut memory), limit);
     assert_eq!(call(&mut seat, Function::Spawn, &[0, 1025, 0, 0], &mut memory), limit);
     assert_eq!(call(&mut seat, Function::Spawn, &[0, 1, 0, 1 << 21], &mut memory), limit);
@@ -100,8 +109,19 @@ fn limits_are_told() {
 fn what_is_written_down_is_the_same_again() {
     let (mut seat, mut memory) = (seat(), *b"message");
     seat.atomic = true;
-    for ask in [Function::Send, Function::Receive, Function::Close, Function::Yield] {
-        call(&mut seat, ask, &[0, 0, 7], &mut memory);
+    let asks = [
+        Function::Send,
+        Function::Receive,
+        Function::Close,
+        Function::Yield,
+        Function::Sleep,
+        Function::Run,
+        Function::SendTimeout,
+        Function::ReceiveTimeout,
+    ];
+    for ask in asks {
+        call(&mut seat, ask, &[0, 0, 7, 1_000], &mut memory);
+        assert!(seat.asked.is_some());
         let state = seat.state();
         let value = ciborium::Value::serialized(&state).unwrap();
         let read: SeatState = value.deserialized().unwrap();
@@ -111,6 +131,87 @@ fn what_is_written_down_is_the_same_again() {
         seat.deliver(Message::Error(b"no".to_vec()));
         let answered = seat.state();
         assert_eq!(Seat::restore(answered.clone()).unwrap().state(), answered);
-        seat.answer = None;
+        seat.answer(Answer::Error(Bytes(b"trap".to_vec())));
+        (seat.block_trap, seat.thrown) = (true, Some(b"thrown".to_vec()));
+        let thrown = seat.state();
+        assert_eq!(Seat::restore(thrown.clone()).unwrap().state(), thrown);
+        (seat.block_trap, seat.thrown, seat.answer) = (false, None, None);
+    }
+}
+
+/// What was written down before there were any of these is the same as one without them.
+#[test]
+fn what_is_not_there_is_not_written_down() {
+    let mut seat = seat();
+    seat.asked = Some(Request::Receive { channel: 0, may_wait: true, timeout: None });
+    let ciborium::Value::Map(pairs) = ciborium::Value::serialized(&seat.state()).unwrap() else {
+        panic!("a seat is a map");
+    };
+    let keys: Vec<&str> = pairs.iter().filter_map(|(key, _)| key.as_text()).collect();
+    assert_eq!(keys, ["channels", "argument", "atomic", "asked", "answer", "sent", "message"]);
+    assert!(!format!("{pairs:?}").contains("timeout"));
+}
+
+#[test]
+fn an_error_is_told_once_and_no_answer_is_lost_for_it() {
+    let (mut seat, mut memory) = (seat(), [0; 8]);
+    let thrown = Called::Returns(code::THROWN);
+    let throw = |seat: &mut Seat| seat.thrown = Some(b"oh".to_vec());
+    for function in [Function::Yield, Function::Park, Function::Receive, Function::SendAll] {
+        // Before it asks, and while it does.
+        throw(&mut seat);
+        assert_eq!(call(&mut seat, function, &[0, 0, 1], &mut memory), thrown);
+        assert_eq!(call(&mut seat, function, &[0, 0, 1], &mut memory), Called::Asks);
+        throw(&mut seat);
+        assert_eq!(call(&mut seat, function, &[0, 0, 1], &mut memory), thrown);
+        assert_eq!((&seat.asked, &seat.thrown), (&None, &None));
+        assert_eq!(call(&mut seat, Function::Rest, &[0, 4, 4], &mut memory), Called::Returns(2));
+        assert_eq!(&memory[4..6], b"oh");
+        memory = [0; 8];
+    }
+    // These never wait.
+    throw(&mut seat);
+    assert_eq!(call(&mut seat, Function::TrySend, &[0, 0, 1], &mut memory), Called::Asks);
+    seat.answer(Answer::Code(0));
+    assert_eq!(call(&mut seat, Function::TrySend, &[0, 0, 1], &mut memory), Called::Returns(0));
+    // A message that has come is read first.
+    seat.deliver(Message::Data(vec![7]));
+    assert_eq!(call(&mut seat, Function::Receive, &[0, 0, 1], &mut memory), Called::Returns(1));
+    assert_eq!((memory[0], call(&mut seat, Function::Yield, &[], &mut memory)), (7, thrown));
+    // What `park` would return is nothing.
+    throw(&mut seat);
+    seat.answer(Answer::Code(0));
+    assert_eq!(call(&mut seat, Function::Park, &[], &mut memory), thrown);
+}
+
+#[test]
+fn a_block_trap_refuses_what_would_wait() {
+    let (mut seat, mut memory) = (seat(), [0; 8]);
+    assert_eq!(call(&mut seat, Function::BlockTrap, &[1], &mut memory), Called::Returns(0));
+    let refused = Called::Returns(code::WOULD_BLOCK);
+    for function in [Function::Park, Function::Sleep, Function::Run] {
+        assert_eq!(call(&mut seat, function, &[5], &mut memory), refused);
+    }
+    assert_eq!(call(&mut seat, Function::Receive, &[0, 0, 1], &mut memory), Called::Asks);
+    assert_eq!(seat.asked.take().and_then(|asked| asked.waits_on()), None);
+    assert_eq!(call(&mut seat, Function::Yield, &[], &mut memory), Called::Asks);
+    assert_eq!(call(&mut seat, Function::BlockTrap, &[0], &mut memory), Called::Returns(1));
+    seat.asked = None;
+    assert_eq!(call(&mut seat, Function::Park, &[], &mut memory), Called::Asks);
+}
+
+#[test]
+fn what_is_left_of_a_wait_can_be_written_into_it() {
+    let (mut seat, mut memory) = (seat(), [0; 8]);
+    let negative = -5i64 as u64;
+    for (function, args, left) in [
+        (Function::Sleep, [3_000_000_000, 0, 0, 0], Some(3_000_000_000)),
+        (Function::Sleep, [negative, 0, 0, 0], Some(0)),
+        (Function::SendTimeout, [0, 0, 1, 9], Some(9)),
+        (Function::ReceiveTimeout, [0, 0, 1, 1 << 40], Some(1 << 40)),
+        (Function::Receive, [0, 0, 1, 0], None),
+    ] {
+        assert_eq!(call(&mut seat, function, &args, &mut memory), Called::Asks);
+        assert_eq!(seat.asked.take().unwrap().left_ns().copied(), left);
     }
 }

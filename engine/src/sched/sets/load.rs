@@ -152,10 +152,13 @@ impl Scheduler {
         for (member, id) in set.tasklets.iter().zip(&ids) {
             match member.place {
                 Place::Ready => self.core.requeue(*id),
-                Place::Waiting => self.wait_outside(*id),
+                Place::Waiting => self.wait_again(*id)?,
                 Place::Paused => {}
                 Place::Blocked(position, direction) => match channels[position as usize] {
-                    (on, true) => self.core.wait_in_line(*id, on, direction),
+                    (on, true) => {
+                        self.core.wait_in_line(*id, on, direction);
+                        self.limit_wait(*id)?;
+                    }
                     (_, false) => self.rejoin(*id)?,
                 },
             }

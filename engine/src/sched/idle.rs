@@ -1,0 +1,91 @@
+//! What becomes of a scheduler in which nobody is ready: whether time, the system or those that have
+//! others run make somebody so.
+
+use super::budget::Account;
+use super::limits::POLL_NS;
+use super::result::RunResult;
+use super::seat::{Answer, code};
+use super::{Scheduler, TaskletId};
+use crate::error::Error;
+
+impl Scheduler {
+    /// What a run returns in which nobody is ready; `None` if it goes on, for now somebody may be.
+    pub(super) fn wait_for_more(
+        &mut self,
+        ran: bool,
+        account: &Account,
+    ) -> Result<Option<RunResult>, Error> {
+        if self.advance()? {
+            return Ok(None);
+        }
+        let next_ns = self.left_ns();
+        let mut tasklets: Vec<TaskletId> = self.core.outside().collect();
+        if account.is_blocking() && (next_ns.is_some() || !tasklets.is_empty()) {
+            match (next_ns, &tasklets[..]) {
+                (Some(ns), []) => self.clock.wait(ns),
+                (None, [only]) => self.member(*only)?.tasklet.wait(),
+                // Nothing waits for several: they are asked in turn.
+                (left_ns, _) => self.clock.wait(left_ns.unwrap_or(POLL_NS).min(POLL_NS)),
+            }
+            self.ask_all_again();
+            return Ok(None);
+        }
+        tasklets.extend(self.core.timed());
+        Ok(Some(match tasklets.is_empty() {
+            true => self.nothing_ready(ran),
+            false => RunResult::Waiting { tasklets, next_ns },
+        }))
+    }
+
+    /// Nobody is ready: virtual time goes on to the next who waits for it, or if nobody will be
+    /// ready by himself the innermost is woken of those that have others run. Whether any of that
+    /// has been done.
+    fn advance(&mut self) -> Result<bool, Error> {
+        if self.clock.is_virtual()
+            && let Some(left_ns) = self.left_ns()
+        {
+            self.clock.wait(left_ns);
+            return Ok(true);
+        }
+        if self.core.has_timers() || self.core.outside().next().is_some() {
+            return Ok(false);
+        }
+        match self.core.innermost() {
+            Some(watcher) => self.wake_watcher(watcher, Answer::Code(0)).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Wakes one that has others run, which is told that; those within it are told nothing.
+    pub(super) fn wake_watcher(&mut self, id: TaskletId, answer: Answer) -> Result<(), Error> {
+        for inner in self.core.wake(id) {
+            self.seat(inner)?.answer(Answer::Code(0));
+        }
+        self.seat(id)?.answer(answer);
+        Ok(())
+    }
+
+    /// Makes those ready whose time has come.
+    pub(super) fn fire_due(&mut self) -> Result<(), Error> {
+        if !self.core.has_timers() {
+            return Ok(());
+        }
+        let now_ns = self.clock.now_ns();
+        while let Some(due) = self.core.pop_due(now_ns) {
+            let code = if due.slept { 0 } else { code::TIMED_OUT };
+            self.seat(due.id)?.answer(Answer::Code(code));
+        }
+        Ok(())
+    }
+
+    /// Those that wait for anything but channels and the embedder look for it again. For whoever
+    /// runs tasklets without [`run`](Scheduler::run).
+    pub(super) fn look_again(&mut self) -> Result<(), Error> {
+        self.ask_all_again();
+        self.fire_due()?;
+        if self.core.run_count() == 0 && self.advance()? {
+            self.fire_due()?;
+        }
+        Ok(())
+    }
+}
