@@ -107,33 +107,44 @@ fn killed_while_saving() {
         json["steps_used"].as_i64().unwrap() + json["balance"].as_i64().unwrap()
     };
     let resume = "resume t.cbor --steps 1k -o t.cbor";
-    let begin = Instant::now();
-    bench.run(words(resume)).exits(75);
-    let usual = begin.elapsed();
+    // Something of the new file is there, under its temporary name.
+    let is_writing = || {
+        let entries = fs::read_dir(bench.path(".")).unwrap().flatten();
+        let mut ours =
+            entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(".t.cbor"));
+        ours.any(|entry| entry.metadata().is_ok_and(|metadata| metadata.len() > 0))
+    };
     let (mut before, mut old, mut new) = (granted(), 0, 0);
     let begin = Instant::now();
-    let mut seed = 12345u64;
-    for round in 0.. {
-        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        // The second half of its time, in which it writes.
-        let part = 0.5 + (seed >> 40) as f64 / (1u64 << 24) as f64 * 0.6;
+    while begin.elapsed() < Duration::from_secs(3) || old + new < 10 {
         let mut child = bench.command(words(resume)).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(usual.mul_f64(part));
+        while child.try_wait().unwrap().is_none() && !is_writing() {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        // From the very begin of it to behind its end.
+        std::thread::sleep(Duration::from_millis((old + new) * 7 % 40));
         child.kill().unwrap();
         child.wait().unwrap();
         let now = granted();
-        assert!(now == before || now == before + 1000, "round {round}: {before}, then {now}");
-        if now == before {
-            old += 1
-        } else {
-            new += 1
+        assert!(now == before || now == before + 1000, "{before}, then {now}");
+        match now == before {
+            true => old += 1,
+            false => new += 1,
         }
         before = now;
-        if begin.elapsed() > Duration::from_secs(2) {
-            break;
+        // Else the next begins with something that looks as if it was written.
+        if old + new < 5 {
+            bench.run(words(resume)).exits(75);
+            before += 1000;
+            assert_eq!(bench.files(), ["noise.wasm", "t.cbor"], "what was left is removed");
+        } else {
+            bench.files().iter().filter(|name| name.ends_with(".tmp")).for_each(|name| {
+                fs::remove_file(bench.path(name)).unwrap();
+            });
         }
     }
     println!("killed {} times: {old} times the old snapshot, {new} times the new one", old + new);
+    assert!(old > 0, "none was killed in the middle of it");
     bench.run(words(resume)).exits(75);
     assert_eq!(bench.files(), ["noise.wasm", "t.cbor"]);
 }
