@@ -9,7 +9,10 @@ mod common;
 mod copies;
 mod exceptions;
 mod hosts;
+mod nested;
+mod refused;
 mod routing;
+mod thrown;
 mod waiting;
 mod world;
 

@@ -1,7 +1,7 @@
 //! The world that every scenario begins with, and has to leave as it was.
 
 use tasklet_engine::{
-    Budget, ChannelId, ChannelOptions, LoadOptions, RunResult, Scheduler, SetOptions,
+    Budget, ChannelId, ChannelOptions, Digest, LoadOptions, RunResult, Scheduler, SetOptions,
     SnapshotOptions, Status, TaskletId,
 };
 
@@ -14,6 +14,10 @@ use crate::common::guests;
 pub struct World {
     pub inner: guests::World,
     pub c: ChannelId,
+    /// How many hold the list without being a tasklet's host.
+    pub holders: usize,
+    /// What each scheduler is given that the world is in: hooks, and a clock.
+    set_up: fn(&mut World),
 }
 
 impl World {
@@ -32,9 +36,16 @@ impl World {
 
     fn of(mut inner: guests::World) -> World {
         let c = inner.sched.channel("c", ChannelOptions::default()).unwrap();
-        let world = World { inner, c };
+        let world = World { inner, c, holders: 1, set_up: |_| {} };
         world.assert_is_empty();
         world
+    }
+
+    /// The same, in schedulers that are given something.
+    pub fn set_up(mut self, set_up: fn(&mut World)) -> World {
+        set_up(&mut self);
+        self.set_up = set_up;
+        self
     }
 
     pub fn sched(&mut self) -> &mut Scheduler {
@@ -98,6 +109,7 @@ impl World {
         let options = SetOptions::default().module(&self.inner.module).hosts(|_| log.host());
         self.inner.sched.load_set(&bytes, options).unwrap();
         self.c = self.inner.sched.find_channel("c").unwrap();
+        (self.set_up)(self);
         assert_eq!((self.inner.sched.ready(), self.inner.sched.tasklets()), stood);
     }
 
@@ -126,6 +138,24 @@ impl World {
         (self.inner.sched.end(id).unwrap().clone(), self.log())
     }
 
+    /// All there is to see, to the last byte of every tasklet.
+    pub fn state(&mut self) -> String {
+        let ids = self.inner.sched.tasklets();
+        let tasklets: Vec<_> = ids
+            .into_iter()
+            .map(|id| {
+                let tasklet = self.inner.sched.tasklet_mut(id).unwrap();
+                let mut bytes = Vec::new();
+                let snapshot = tasklet.snapshot(&SnapshotOptions::default()).unwrap();
+                snapshot.write_to(&mut bytes).unwrap();
+                (id, Digest::of(&bytes), self.inner.sched.flags(id))
+            })
+            .collect();
+        let sched = &self.inner.sched;
+        let channel = (sched.balance(self.c).unwrap(), sched.waiting_on(self.c).unwrap());
+        format!("{tasklets:?} {:?} {channel:?}", sched.ready())
+    }
+
     /// Asserts that nothing is left.
     pub fn assert_is_empty(&self) {
         let sched = &self.inner.sched;
@@ -135,7 +165,11 @@ impl World {
             assert_eq!(balance, 0, "somebody waits");
             assert_eq!(sched.waiting_on(self.c).unwrap(), []);
         }
-        assert_eq!(self.inner.log.holders(), 1, "the host of a tasklet that is gone is not");
+        assert_eq!(
+            self.inner.log.holders(),
+            self.holders,
+            "the host of a tasklet that is gone is not"
+        );
     }
 }
 
