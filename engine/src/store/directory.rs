@@ -63,6 +63,8 @@ pub struct DirectoryStore {
     /// Bytes of all segments, and of the records that the index names.
     total_bytes: u64,
     live_bytes: u64,
+    /// Garbage could not be freed, and is left alone until there are so many bytes.
+    compact_from: u64,
     compressor: Option<zstd::bulk::Compressor<'static>>,
     /// Held as long as this is there.
     _lock: File,
@@ -106,6 +108,7 @@ impl DirectoryStore {
             appended: None,
             total_bytes: 0,
             live_bytes: 0,
+            compact_from: 0,
             compressor,
             _lock: lock,
         };
@@ -195,8 +198,8 @@ impl DirectoryStore {
     fn appended(&mut self) -> Result<&mut Appended, Error> {
         let most = self.options.segment_bytes;
         let next = match self.appended.take_if(|appended| appended.bytes() > most) {
-            Some(full) => {
-                if let Err(error) = full.sync() {
+            Some(mut full) => {
+                if let Err(error) = full.finish() {
                     self.appended = Some(full);
                     return Err(error);
                 }
@@ -207,16 +210,29 @@ impl DirectoryStore {
         if self.appended.is_none() {
             let next = next.ok_or_else(|| Error::limit("more segments than there are numbers"))?;
             let made = Appended::create(&self.directory, next)?;
-            sync_directory(&self.directory)?;
             self.total_bytes += made.bytes();
             self.segments.insert(next);
             self.appended = Some(made);
+            // It is there now: what is put next goes into it, even if this fails.
+            sync_directory(&self.directory)?;
         }
         self.appended.as_mut().ok_or_else(|| Error::internal("a segment that is not there"))
     }
 
+    /// Frees garbage, if there is too much. What was put or removed is, whatever becomes of that: if
+    /// it fails, for the disk is full or the oldest segment is damaged, it is tried again a segment
+    /// later.
+    fn compact(&mut self) {
+        if self.total_bytes >= self.compact_from {
+            self.compact_from = match self.free_oldest() {
+                Ok(()) => 0,
+                Err(_) => self.total_bytes.saturating_add(self.options.segment_bytes),
+            };
+        }
+    }
+
     /// Frees the oldest segments while there is more garbage than there is of the rest.
-    fn compact(&mut self) -> Result<(), Error> {
+    fn free_oldest(&mut self) -> Result<(), Error> {
         let garbage = |store: &DirectoryStore| store.total_bytes - store.live_bytes;
         while garbage(self) > self.live_bytes.max(self.options.segment_bytes) {
             let oldest = self.segments.first().copied();
@@ -270,7 +286,8 @@ impl Store for DirectoryStore {
             false => (Kind::Plain, bytes),
         };
         self.append(&Header::new(kind, key, contents, whole), contents)?;
-        self.compact()
+        self.compact();
+        Ok(())
     }
 
     fn get(&mut self, key: u64) -> Result<Option<Vec<u8>>, Error> {
@@ -294,7 +311,8 @@ impl Store for DirectoryStore {
             return Ok(());
         }
         self.append(&Header::new(Kind::Removed, key, &[], 0), &[])?;
-        self.compact()
+        self.compact();
+        Ok(())
     }
 
     fn keys(&mut self) -> Result<Vec<u64>, Error> {

@@ -100,6 +100,14 @@ impl Appended {
     pub(super) fn sync(&self) -> Result<(), Error> {
         self.file.sync_all().map_err(Error::io("cannot write", &self.path))
     }
+
+    /// The same, and nothing is appended any more: no part of a record is left behind the last.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        if self.is_torn {
+            self.take_back().map_err(Error::io("cannot write", &self.path))?;
+        }
+        self.sync()
+    }
 }
 
 /// Reads a segment from its beginning.

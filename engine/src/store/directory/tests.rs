@@ -147,6 +147,37 @@ fn damage_is_found() {
     assert_eq!(open(&folder).len(), 60);
 }
 
+/// What is put is put, even if garbage cannot be freed.
+#[test]
+fn garbage_that_cannot_be_freed_stays() {
+    let folder = tempdir().expect("a folder");
+    let mut store = open(&folder);
+    store.put(0, &contents(601)).unwrap();
+    for key in 1..30 {
+        store.put(key, &contents(601 + 700 * key)).unwrap();
+    }
+    let path = folder.path().join(&files(&folder)[0]);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    for number in 0..100 {
+        store.put(7, &contents(1301 + 700 * number)).unwrap();
+        assert_eq!(store.get(7).unwrap().unwrap(), contents(1301 + 700 * number));
+        store.remove(8).unwrap();
+        assert_eq!(store.get(8).unwrap(), None);
+    }
+    assert!(store.bytes() > 2 * store.live_bytes.max(6000) + 2 * 6800);
+    assert!(matches!(store.get(0), Err(Error::StoreDamaged { .. })));
+    // Once it can be, it is.
+    bytes[100] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    for number in 0..20 {
+        store.put(7, &contents(1301 + 700 * number)).unwrap();
+    }
+    assert!(store.bytes() <= 2 * store.live_bytes.max(6000) + 2 * 6800);
+    assert_eq!(store.get(0).unwrap().unwrap(), contents(601));
+}
+
 #[test]
 fn one_process_at_a_time() {
     let folder = tempdir().expect("a folder");
