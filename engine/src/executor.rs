@@ -161,9 +161,10 @@ impl Executor {
     /// Does something with the scheduler, between turns: to spawn, to insert, to send, to look.
     /// A tasklet that runs meanwhile cannot be reached; [`pause`](Executor::pause) makes it so.
     pub fn with<R>(&self, act: impl FnOnce(&mut Scheduler) -> R) -> R {
-        let result = act(&mut self.shared.lock().sched);
-        self.shared.work.notify_all();
-        result
+        let mut crew = self.shared.lock();
+        // Even if it panics: there may be something to run by then.
+        let _wakes = WakesAll(&self.shared.work);
+        act(&mut crew.sched)
     }
 
     /// Says what a tasklet may use from now on. Unless said, that is everything, and its share is 1.
@@ -182,9 +183,12 @@ impl Executor {
     pub fn wait(&self, patience: Duration) -> Option<RunResult> {
         let until = Instant::now().checked_add(patience);
         let mut crew = self.shared.lock();
-        while !crew.is_at_rest() {
+        loop {
             if crew.stopping && crew.running().is_empty() {
                 return None;
+            }
+            if crew.is_at_rest() {
+                return Some(crew.sched.at_rest());
             }
             crew.watching_rest += 1;
             let (settled, in_time) = self.shared.settle(crew, until);
@@ -194,7 +198,6 @@ impl Executor {
                 return None;
             }
         }
-        Some(crew.sched.at_rest())
     }
 
     /// Pauses a tasklet that is ready or runs, and returns once it is paused, or has ended, or
@@ -205,12 +208,18 @@ impl Executor {
     pub fn pause(&self, id: TaskletId, patience: Duration) -> Result<bool, Error> {
         let until = Instant::now().checked_add(patience);
         let mut crew = self.shared.lock();
+        let mut interrupted = None;
         while let Some(handle) = crew.handle(id) {
             handle.interrupt();
+            interrupted = Some(handle.clone());
             crew = match self.shared.turn_over(crew, until) {
                 (crew, true) => crew,
                 (_, false) => return Ok(false),
             };
+        }
+        // It may have come to wait without a look at that: later it is not to be interrupted.
+        if let Some(handle) = interrupted {
+            handle.take_back();
         }
         match crew.sched.remove(id) {
             Err(Error::CannotSchedule { .. }) => Ok(true),
@@ -255,6 +264,15 @@ impl Drop for Executor {
 impl std::fmt::Debug for Executor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Executor").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
+/// Wakes all who wait there, when it goes.
+struct WakesAll<'a>(&'a Condvar);
+
+impl Drop for WakesAll<'_> {
+    fn drop(&mut self) {
+        self.0.notify_all();
     }
 }
 

@@ -339,6 +339,59 @@ fn what_cannot_be_written_down_stays() {
     assert_eq!(sched.run(Budget::unlimited()).unwrap(), RunResult::Finished);
 }
 
+/// A host import that has been issued comes back to whom it was issued for, and is issued once.
+#[test]
+fn who_awaits_a_host_import_stays() {
+    use tasklet_engine::{Host, HostCtx, Progress, Spawn};
+    let engine = common::engine();
+    let wasm = wat::parse_str(
+        r#"(module
+            (import "host" "ask" (func $ask (result i32)))
+            (func (export "main") (result i32) (call $ask))
+            (func (export "other")))"#,
+    );
+    let module = tasklet_engine::Module::load(&engine, &wasm.unwrap()).unwrap();
+    for policy in [Hibernation::after_turns(0), Hibernation::live_max(0)] {
+        let (send, receive) = std::sync::mpsc::channel::<i32>();
+        let (receive, issues) = (Arc::new(Mutex::new(receive)), Arc::new(Mutex::new(0)));
+        let counted = issues.clone();
+        let host = Host::builder()
+            .restartable_wrap("host", "ask", move |_: &mut HostCtx<'_>, _: Progress<()>| {
+                *counted.lock().unwrap() += 1;
+                let receive = receive.clone();
+                Ok(std::future::poll_fn(move |_| match receive.lock().unwrap().try_recv() {
+                    Ok(number) => std::task::Poll::Ready(Ok(number)),
+                    Err(_) => std::task::Poll::Pending,
+                }))
+            })
+            .build();
+        let mut sched = Scheduler::new(&engine);
+        sched.set_store(MemoryStore::new(), policy).unwrap();
+        let id = sched.spawn(&module, Spawn::export("main").host(host)).unwrap();
+        sched.run(Budget::unlimited()).unwrap();
+        assert!(sched.flags(id).waiting);
+        // Paused, it is idle; it awaits all the same.
+        sched.remove(id).unwrap();
+        for _ in 0..3 {
+            let other = Host::builder().restartable_wrap(
+                "host",
+                "ask",
+                |_: &mut HostCtx<'_>, _: Progress<()>| Ok(std::future::ready(Ok(0))),
+            );
+            sched.spawn(&module, Spawn::export("other").host(other.build())).unwrap();
+            assert_eq!(sched.run(Budget::unlimited()).unwrap(), RunResult::Finished);
+        }
+        assert!(matches!(sched.hibernate(id), Err(Error::CannotSchedule { .. })));
+        assert!(!sched.is_hibernated(id));
+        send.send(7).unwrap();
+        sched.insert(id).unwrap();
+        assert!(matches!(sched.hibernate(id), Err(Error::CannotSchedule { .. })));
+        assert_eq!(sched.run(Budget::unlimited()).unwrap(), RunResult::Finished);
+        assert_eq!(sched.end(id), Some(&Status::Finished(vec![Value::I32(7)])));
+        assert_eq!(*issues.lock().unwrap(), 1);
+    }
+}
+
 /// User data, an open system interface and codecs outlive it; the module is in the store once.
 #[test]
 fn what_is_the_hosts_stays_in_memory() {

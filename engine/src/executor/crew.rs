@@ -63,18 +63,34 @@ impl Crew {
     pub(super) fn next(&mut self, worker: usize, before: Option<TaskletId>) -> Option<Lent> {
         while !self.stopping {
             let Some(id) = self.sched.next_turn() else { break };
-            if self.parts.get(&id).is_some_and(Part::is_used_up) {
-                self.sched.park(id);
-                self.tell(Event::UsedUp(id));
-                continue;
-            }
-            match self.sched.lend(id, self.budget(id)) {
-                Ok(lent) => return Some(self.runs(worker, before, lent)),
-                Err(error) => self.tell(Event::Failed(id, error)),
+            let lent = self.begin(worker, before, id);
+            if lent.is_some() {
+                return lent;
             }
         }
         self.rests(before);
         None
+    }
+
+    /// Begins the turn of one that is out of all lines; if it cannot have one it is paused.
+    fn begin(&mut self, worker: usize, before: Option<TaskletId>, id: TaskletId) -> Option<Lent> {
+        if self.parts.get(&id).is_some_and(Part::is_used_up) {
+            self.sched.park(id);
+            self.tell(Event::UsedUp(id));
+            return None;
+        }
+        let lent = self.sched.fetch(id).and_then(|()| {
+            // While it is still the scheduler's: who is told may panic.
+            self.switch(before, id);
+            self.sched.lend(id, self.budget(id))
+        });
+        match lent {
+            Ok(lent) => Some(self.runs(worker, lent)),
+            Err(error) => {
+                self.tell(Event::Failed(id, error));
+                None
+            }
+        }
     }
 
     /// A worker runs nothing any more.
@@ -107,8 +123,7 @@ impl Crew {
             part.spend(*spent, time);
         }
         let has_ended = matches!(ran, Ok((Ran::Ended, _)));
-        let (parts, slice) = (&self.parts, self.slice);
-        let back = self.sched.take_back(lent, ran, &mut |id| budget(parts, slice, id));
+        let back = self.sched.take_back(lent, ran);
         if has_ended {
             self.parts.remove(&id);
         }
@@ -122,8 +137,10 @@ impl Crew {
                     true => self.sched.shelve(lent)?,
                     false => lent,
                 };
-                Some(self.runs(worker, Some(id), lent))
+                Some(self.runs(worker, lent))
             }
+            Ok(Back::HandsOver(partner)) if self.stopping && self.sched.defer(partner) => None,
+            Ok(Back::HandsOver(partner)) => self.begin(worker, Some(id), partner),
             Ok(Back::Stays) => None,
             Ok(Back::Told(result)) => {
                 self.told(result);
@@ -136,10 +153,13 @@ impl Crew {
         }
     }
 
-    fn runs(&mut self, worker: usize, before: Option<TaskletId>, lent: Lent) -> Lent {
-        if before != Some(lent.id()) {
-            self.sched.note_switch(before, Some(lent.id()));
+    fn switch(&mut self, before: Option<TaskletId>, id: TaskletId) {
+        if before != Some(id) {
+            self.sched.note_switch(before, Some(id));
         }
+    }
+
+    fn runs(&mut self, worker: usize, lent: Lent) -> Lent {
         self.running[worker] = Some((lent.id(), lent.handle()));
         lent
     }
@@ -162,12 +182,13 @@ impl Crew {
         self.events.push_back(event);
     }
 
-    /// A worker has panicked outside of any guest, and is gone, and what it ran with it.
+    /// A worker has panicked outside of any guest, and is gone. What it ran, and was deciding about,
+    /// is paused.
     pub(super) fn gone(&mut self, worker: usize, message: String) {
         self.stopping = true;
-        if let Some((id, _)) = self.running[worker].take() {
-            self.sched.forget_lost(id);
-        }
+        self.running[worker] = None;
+        let running = self.running();
+        self.sched.pause_all_but(&running);
         self.tell(Event::WorkerPanicked(message));
     }
 
@@ -182,8 +203,16 @@ impl Crew {
         std::mem::replace(&mut self.sched, empty)
     }
 
+    /// A turn as long as its share; one whose steps end in it is handed out there.
     fn budget(&self, id: TaskletId) -> Budget {
-        budget(&self.parts, self.slice, id)
+        let Some(part) = self.parts.get(&id) else {
+            return Budget::steps(self.slice).round_robin();
+        };
+        let slice = self.slice.saturating_mul(part.share.into());
+        match part.steps_left {
+            Some(left) if left <= slice => Budget::steps(left),
+            _ => Budget::steps(slice).round_robin(),
+        }
     }
 
     pub(super) fn set_quota(&mut self, id: TaskletId, quota: &Quota) {
@@ -210,16 +239,6 @@ impl Crew {
     /// Nothing runs, and nothing will unless somebody outside does something.
     pub(super) fn is_at_rest(&self) -> bool {
         self.sched.run_count() == 0 && !self.sched.waits_outside()
-    }
-}
-
-/// A turn as long as its share; one whose steps end in it is handed out there.
-fn budget(parts: &HashMap<TaskletId, Part>, slice: u64, id: TaskletId) -> Budget {
-    let Some(part) = parts.get(&id) else { return Budget::steps(slice).round_robin() };
-    let slice = slice.saturating_mul(part.share.into());
-    match part.steps_left {
-        Some(left) if left <= slice => Budget::steps(left),
-        _ => Budget::steps(slice).round_robin(),
     }
 }
 

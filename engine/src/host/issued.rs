@@ -66,6 +66,11 @@ impl Issued {
         self.attempt.is_some()
     }
 
+    /// Whether it has been issued here: what it awaits, or came to, is nowhere else.
+    pub(crate) fn is_here(&self) -> bool {
+        !matches!(self.phase, Phase::Written)
+    }
+
     /// How far a restartable import has come.
     pub(super) fn attempt(&self) -> Option<&dyn Attempt> {
         self.attempt.as_deref()

@@ -210,6 +210,11 @@ impl Scheduler {
     }
 
     fn channel_of(&mut self, id: TaskletId, number: u32) -> Result<Option<ChannelId>, Error> {
-        Ok(self.member(id)?.channels.get(number as usize).copied())
+        // One that is inserted need not come back for that.
+        let given = match self.dormitory.channels(id) {
+            Some(given) => given,
+            None => &self.member(id)?.channels,
+        };
+        Ok(given.get(number as usize).copied())
     }
 }

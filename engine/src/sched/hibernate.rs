@@ -7,6 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::core::Place;
+use super::limits::STORE_RESTS_TURNS;
 use super::queue::IdMap;
 use super::{ChannelId, Member, Scheduler, Seat, TaskletId};
 use crate::capture::SnapshotOptions;
@@ -75,6 +76,8 @@ pub(super) struct Dormitory {
     left: Vec<u64>,
     /// Why the policy is suspended, until the run that it happened in returns it.
     failed: Option<Error>,
+    /// Until this turn it is suspended, if it is not a run that is told.
+    rests_until: u64,
 }
 
 impl Dormitory {
@@ -90,6 +93,10 @@ impl Dormitory {
         self.asleep.get_mut(&id).map(|asleep| &mut asleep.seat)
     }
 
+    pub(super) fn channels(&self, id: TaskletId) -> Option<&Vec<ChannelId>> {
+        self.asleep.get(&id).map(|asleep| &asleep.channels)
+    }
+
     pub(super) fn contains(&self, id: TaskletId) -> bool {
         self.asleep.contains_key(&id)
     }
@@ -98,24 +105,28 @@ impl Dormitory {
         self.asleep.get(&id).map(|asleep| &asleep.seat)
     }
 
-    pub(super) fn ids(&self) -> impl Iterator<Item = TaskletId> {
-        self.asleep.keys().copied()
-    }
-
     /// One that is in the store is no more.
     pub(super) fn forget(&mut self, id: TaskletId) {
         self.asleep.remove(&id);
         self.left.push(self.key(id));
     }
 
-    /// What has gone wrong with the policy, once.
+    /// What has gone wrong with the policy, once, for a run that ends with it.
     pub(super) fn take_failed(&mut self) -> Option<Error> {
+        self.rests_until = 0;
         self.failed.take()
+    }
+
+    /// The same for whoever goes on: the store is given some time, for a try costs a snapshot.
+    pub(super) fn note_failed(&mut self) -> Option<Error> {
+        let failed = self.failed.take()?;
+        self.rests_until = self.turns.saturating_add(STORE_RESTS_TURNS);
+        Some(failed)
     }
 
     /// One is idle from now on.
     fn note(&mut self, id: TaskletId) -> u64 {
-        if self.policy != Hibernation::never() {
+        if self.store.is_some() && self.policy != Hibernation::never() {
             self.idle.push_back((id, self.turns));
         }
         self.turns
@@ -208,7 +219,7 @@ impl Scheduler {
     /// from now on.
     pub fn set_hibernation(&mut self, policy: Hibernation) {
         self.dormitory.policy = policy;
-        self.dormitory.failed = None;
+        self.dormitory.take_failed();
         self.dormitory.idle.clear();
         let mut idle: Vec<TaskletId> = self.tasklets.keys().copied().collect();
         idle.retain(|id| self.is_idle(*id));
@@ -242,7 +253,8 @@ impl Scheduler {
     ///
     /// # Errors
     /// Those of the store and of [`Tasklet::snapshot`], after which it stays in memory;
-    /// [`Error::CannotSchedule`] for one that is running or waits for the system, or without a store;
+    /// [`Error::CannotSchedule`] for one that is running or waits for the system, for one that was
+    /// paused while a host import was pending, or without a store;
     /// [`Error::NoSuchTasklet`].
     pub fn hibernate(&mut self, id: TaskletId) -> Result<(), Error> {
         match self.core.place(id) {
@@ -309,7 +321,7 @@ impl Scheduler {
 
     /// The channels that a tasklet was given, wherever it is.
     pub(super) fn channels_of(&self, id: TaskletId) -> Vec<ChannelId> {
-        let asleep = self.dormitory.asleep.get(&id).map(|asleep| &asleep.channels);
+        let asleep = self.dormitory.channels(id);
         let channels = asleep.or_else(|| Some(&self.tasklets.get(&id)?.channels));
         channels.cloned().unwrap_or_default()
     }
@@ -318,6 +330,12 @@ impl Scheduler {
     fn written(&mut self, id: TaskletId) -> Result<Vec<u8>, Error> {
         let options = SnapshotOptions { embed_module: false, ..SnapshotOptions::default() };
         let member = self.member(id)?;
+        if member.tasklet.holds_import() {
+            // A restartable one could be issued again, but what comes of that may be something else.
+            let what =
+                "a host import of its has been issued: it has to run until that is delivered";
+            return Err(Error::CannotSchedule { verb: "hibernate", id, what });
+        }
         let snapshot = member.tasklet.snapshot(&options)?;
         let mut bytes = Vec::new();
         snapshot.write_to(&mut bytes).map_err(|error| Error::Write(Box::new(error)))?;
@@ -363,6 +381,13 @@ impl Scheduler {
         }
     }
 
+    /// A tasklet is no more, whatever the store has of it.
+    pub(super) fn forget_stored(&mut self, id: TaskletId) {
+        if self.dormitory.store.is_some() {
+            self.dormitory.forget(id);
+        }
+    }
+
     fn is_idle(&self, id: TaskletId) -> bool {
         matches!(self.core.place(id), Some(Place::Paused | Place::Blocked(..)))
     }
@@ -376,6 +401,7 @@ impl Scheduler {
         }
         self.note_idle(id);
         while self.dormitory.failed.is_none()
+            && self.dormitory.turns >= self.dormitory.rests_until
             && let Some((id, since)) = self.dormitory.next_due(self.tasklets.len())
         {
             let is_latest = self.tasklets.get(&id).is_some_and(|m| m.idle_since == since);

@@ -24,8 +24,10 @@ pub(crate) struct Lent {
 
 /// What has become of it.
 pub(crate) enum Back {
-    /// It goes on, or the one that it has handed over to begins.
+    /// It goes on.
     Goes(Lent),
+    /// It has handed over to this one, whose turn it is.
+    HandsOver(TaskletId),
     /// It is where it waits, or has ended.
     Stays,
     /// The same, and somebody is to be told.
@@ -57,6 +59,15 @@ impl Scheduler {
         self.core.next()
     }
 
+    /// Has one in memory whose turn it is, or if that fails pauses it.
+    pub(crate) fn fetch(&mut self, id: TaskletId) -> Result<(), Error> {
+        let fetched = self.member(id).map(drop);
+        if fetched.is_err() {
+            self.core.park(id);
+        }
+        fetched
+    }
+
     /// Lends one whose turn it is, or if that fails pauses it.
     pub(crate) fn lend(&mut self, id: TaskletId, budget: Budget) -> Result<Lent, Error> {
         let account = Account::new(budget);
@@ -78,15 +89,13 @@ impl Scheduler {
         }
     }
 
-    /// Takes one back that has run, and decides what comes next. `budget` is that of whoever it
-    /// hands over to.
+    /// Takes one back that has run, and decides what comes next.
     ///
     /// If that fails it is paused.
     pub(crate) fn take_back(
         &mut self,
         lent: Lent,
         ran: Result<(Ran, i128), Error>,
-        budget: &mut dyn FnMut(TaskletId) -> Budget,
     ) -> Result<Back, Error> {
         let Lent { id, member, mut turn, mut account, .. } = lent;
         self.tasklets.insert(id, member);
@@ -98,7 +107,7 @@ impl Scheduler {
         match step {
             Ok(Step::GoOn) => self.lend_on(id, turn, account).map(Back::Goes),
             Ok(Step::Next) => Ok(Back::Stays),
-            Ok(Step::HandOver(partner)) => self.lend(partner, budget(partner)).map(Back::Goes),
+            Ok(Step::HandOver(partner)) => Ok(Back::HandsOver(partner)),
             Ok(Step::Return(result)) => Ok(Back::Told(result)),
             Err(error) => {
                 self.give_up(id);
@@ -115,10 +124,23 @@ impl Scheduler {
         }
         let Lent { id, member, .. } = lent;
         self.tasklets.insert(id, member);
+        self.queue_first(id);
+        None
+    }
+
+    /// Has one whose turn it is wait, as the first in line; false for one in an atomic section.
+    pub(crate) fn defer(&mut self, id: TaskletId) -> bool {
+        let is_atomic = self.seat(id).is_ok_and(|seat| seat.atomic);
+        if !is_atomic {
+            self.queue_first(id);
+        }
+        !is_atomic
+    }
+
+    fn queue_first(&mut self, id: TaskletId) {
         self.core.park(id);
         // It is paused, so that nothing is refused.
         let _ = self.core.insert_first(id);
-        None
     }
 
     /// Pauses one whose turn it is.
@@ -127,10 +149,19 @@ impl Scheduler {
         self.note_idle(id);
     }
 
-    /// One that was lent has been lost.
-    pub(crate) fn forget_lost(&mut self, id: TaskletId) {
-        if !self.tasklets.contains_key(&id) {
-            self.core.forget(id);
+    /// Whoever decided has panicked: of those whose turn it is only these still run. The others are
+    /// paused, and forgotten if they are gone.
+    pub(crate) fn pause_all_but(&mut self, running: &[TaskletId]) {
+        for id in self.core.current() {
+            if running.contains(&id) {
+                continue;
+            }
+            if self.tasklets.contains_key(&id) || self.dormitory.contains(id) {
+                self.park(id);
+            } else {
+                self.core.forget(id);
+                self.forget_stored(id);
+            }
         }
     }
 
@@ -193,6 +224,6 @@ impl Scheduler {
 
     /// What has gone wrong with hibernation, once.
     pub(crate) fn take_hibernation_failure(&mut self) -> Option<Error> {
-        self.dormitory.take_failed()
+        self.dormitory.note_failed()
     }
 }

@@ -28,3 +28,5 @@ pub const SHARE_MAX: u32 = 1 << 16;
 pub const ENDS_KEPT_MAX: usize = 1 << 16;
 /// Nanoseconds after which a blocking run, in which several wait for the system, asks for them again.
 pub const POLL_NS: u64 = 5_000_000;
+/// Turns that hibernation waits for after a failure of the store, if no run ends with that.
+pub const STORE_RESTS_TURNS: u64 = 1000;

@@ -216,12 +216,9 @@ impl Scheduler {
         Ok(found.into_iter().map(|(id, _)| id).collect())
     }
 
-    /// The tasklets that are here, by number.
+    /// The tasklets that are here, by number; those that run on threads of an executor, too.
     pub fn tasklets(&self) -> Vec<TaskletId> {
-        let live = self.tasklets.keys().copied();
-        let mut ids: Vec<TaskletId> = live.chain(self.dormitory.ids()).collect();
-        ids.sort_unstable();
-        ids
+        self.core.ids()
     }
 }
 

@@ -93,6 +93,11 @@ impl TaskletHandle {
         self.shared.interrupt.store(true, Ordering::Relaxed);
     }
 
+    /// Takes back what nothing has been done about yet.
+    pub(crate) fn take_back(&self) {
+        self.shared.take_interrupt();
+    }
+
     /// Asks for the tasklet to be paused so that it can be snapshotted; as
     /// [`interrupt`](TaskletHandle::interrupt), but refused while it cannot be. Not for signal
     /// handlers: those interrupt.

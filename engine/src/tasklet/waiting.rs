@@ -101,6 +101,12 @@ impl Tasklet {
         self.store.data().issued.is_some()
     }
 
+    /// Whether a host import has been issued that has not been delivered: without this instance
+    /// nobody would be there to await it.
+    pub(crate) fn holds_import(&self) -> bool {
+        self.store.data().issued.as_ref().is_some_and(|issued| issued.is_here())
+    }
+
     /// Polls the host import that is pending. `None` if the guest can go on: then what the import
     /// came to is delivered, or it is issued, when the guest runs.
     pub(super) fn poll_import(&mut self) -> Option<Wait> {

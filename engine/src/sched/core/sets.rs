@@ -21,6 +21,18 @@ impl Core {
         self.nodes.insert(id, Seated { place: Place::Paused, timer: None });
     }
 
+    /// All of them, by number.
+    pub(crate) fn ids(&self) -> Vec<TaskletId> {
+        self.nodes.sorted().into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// Those that run, by number.
+    pub(crate) fn current(&self) -> Vec<TaskletId> {
+        let mut ids = self.ids();
+        ids.retain(|id| self.is_running(*id));
+        ids
+    }
+
     /// Those that are paused, by number.
     pub(crate) fn paused(&self) -> impl Iterator<Item = TaskletId> {
         let all = self.nodes.sorted().into_iter();
