@@ -2,6 +2,7 @@
 //!
 //!     actors whole COUNT         runs all of it and prints how it ended
 //!     actors begin COUNT FILE    runs half of it and writes everything to a file
+//!     actors further FILE FILE   goes on from there for a while and writes everything to another
 //!     actors go-on FILE          goes on from there and prints how it ended
 //!
 //! How it ended is a hash of how each has. What they say depends on the order in which they come to
@@ -14,8 +15,8 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use tasklet_engine::{
-    Budget, ChannelOptions, Engine, EngineOptions, Entry, Module, Preference, RunResult, Scheduler,
-    SetOptions, SnapshotOptions, Spawn, Status, TaskletId, Value,
+    Budget, ChannelOptions, Engine, EngineOptions, Entry, Memories, Module, Preference, RunResult,
+    Scheduler, SetOptions, SnapshotOptions, Spawn, Status, TaskletId, Value,
 };
 
 /// Made of `actor.wat`.
@@ -23,6 +24,8 @@ const GUEST: &[u8] = include_bytes!("actor.wasm");
 
 /// How often each hears from the one before; it writes to the board every other time.
 const ROUNDS: usize = 4;
+/// The steps for each before all is written for the first time, and from then to the second.
+const STEPS: [usize; 2] = [60, 30];
 /// How many begin a round of their own: one in so many.
 const BEGINS: usize = 7;
 
@@ -31,6 +34,8 @@ fn main() -> anyhow::Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let began = Instant::now();
     let mut options = EngineOptions::default();
+    // Ten thousand mappings of 4 GiB are more than an emulator of another machine can keep.
+    options.memories = Memories::Dense;
     if let Ok(target) = std::env::var("TASKLET_TESTS_TARGET") {
         options.target = target.parse()?;
     }
@@ -43,22 +48,19 @@ fn main() -> anyhow::Result<()> {
         }
         ["begin", count, file] => {
             let all = spawn(&mut sched, &engine, count.parse()?)?;
-            half(&mut sched, all.len())?;
-            let mut out = BufWriter::new(File::create(file)?);
-            let dumping = Instant::now();
-            sched.dump_all(&mut out, &SnapshotOptions::default())?;
-            out.flush()?;
-            eprintln!("dumped in {:?}", dumping.elapsed());
+            talk(&mut sched, all.len(), STEPS[0])?;
+            dump(&mut sched, file)?;
+        }
+        ["further", from, to] => {
+            let all = load(&mut sched, from)?;
+            talk(&mut sched, all.len(), STEPS[1])?;
+            dump(&mut sched, to)?;
         }
         ["go-on", file] => {
-            let bytes = std::fs::read(file)?;
-            let loading = Instant::now();
-            let loaded = sched.load_set(&bytes, SetOptions::default())?;
-            eprintln!("loaded {} bytes in {:?}", bytes.len(), loading.elapsed());
-            let all: Vec<TaskletId> = loaded.tasklets.into_iter().map(|(_, id)| id).collect();
+            let all = load(&mut sched, file)?;
             finish(&mut sched, &all)?;
         }
-        _ => bail!("actors whole COUNT, begin COUNT FILE, or go-on FILE"),
+        _ => bail!("actors whole COUNT, begin COUNT FILE, further FILE FILE, or go-on FILE"),
     }
     eprintln!("all in {:?}", began.elapsed());
     Ok(())
@@ -88,9 +90,27 @@ fn spawn(sched: &mut Scheduler, engine: &Engine, count: usize) -> anyhow::Result
     Ok(all)
 }
 
-/// Runs until many are in the middle of everything, and nobody has ended.
-fn half(sched: &mut Scheduler, count: usize) -> anyhow::Result<()> {
-    let result = sched.run(Budget::total(count as u64 * 60).soft())?;
+fn dump(sched: &mut Scheduler, file: &str) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(File::create(file)?);
+    let dumping = Instant::now();
+    sched.dump_all(&mut out, &SnapshotOptions::default())?;
+    out.flush()?;
+    eprintln!("dumped in {:?}", dumping.elapsed());
+    Ok(())
+}
+
+fn load(sched: &mut Scheduler, file: &str) -> anyhow::Result<Vec<TaskletId>> {
+    let bytes = std::fs::read(file)?;
+    let loading = Instant::now();
+    let loaded = sched.load_set(&bytes, SetOptions::default())?;
+    eprintln!("loaded {} bytes in {:?}", bytes.len(), loading.elapsed());
+    Ok(loaded.tasklets.into_iter().map(|(_, id)| id).collect())
+}
+
+/// Runs for that many steps each, after which many are in the middle of everything, and nobody has
+/// ended.
+fn talk(sched: &mut Scheduler, count: usize, steps: usize) -> anyhow::Result<()> {
+    let result = sched.run(Budget::total((count * steps) as u64).soft())?;
     ensure!(result == RunResult::Expired, "{result:?}");
     let all = sched.tasklets();
     ensure!(all.len() == count, "{} of {count} are left", all.len());

@@ -32,8 +32,11 @@ fn left_in_the_middle(count: &str, [first, second]: [Option<&str>; 2]) {
     assert!(!expected.is_empty());
     assert_eq!(actors(&["begin", count, file], first), "");
     assert_eq!(actors(&["go-on", file], second), expected);
-    // To load does not change the file: it is a fork of everything.
-    assert_eq!(actors(&["go-on", file], second), expected);
+    // To load does not change the file: it is a fork of everything. And back it goes.
+    let back = folder.path().join("back.tasklets");
+    let back = back.to_str().expect("its name is text");
+    assert_eq!(actors(&["further", file, back], second), "");
+    assert_eq!(actors(&["go-on", back], first), expected);
 }
 
 #[test]
