@@ -322,7 +322,8 @@ impl Shared {
         if crew.watching > 0 || crew.watching_rest > 0 && crew.is_at_rest() {
             self.settled.notify_all();
         }
-        if crew.parked > 0 && crew.sched.has_ready() {
+        let is_unwatched = !crew.has_lookout && crew.sched.waits_outside();
+        if crew.parked > 0 && (is_unwatched || crew.sched.has_ready()) {
             self.work.notify_one();
         }
     }
@@ -351,12 +352,14 @@ impl Shared {
     fn rounds(&self, worker: usize) {
         let mut crew = self.lock();
         let mut before = None;
-        let mut asked = Instant::now();
         while !crew.stopping {
             crew.sched.ask_woken();
-            if crew.sched.waits_outside() && asked.elapsed() >= ASK_AGAIN {
+            // Whoever comes by, but for all workers only so often.
+            if crew.sched.waits_outside()
+                && crew.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN)
+            {
                 crew.sched.ask_again();
-                asked = Instant::now();
+                crew.asked = Some(Instant::now());
             }
             let next = crew.next(worker, before.take());
             // One that is woken wakes the next, as long as there is something for it.
@@ -370,13 +373,17 @@ impl Shared {
         self.settled.notify_all();
     }
 
-    /// Waits for something to run, or to stop for.
+    /// Waits for something to run, or to stop for. One of those that do looks again for those that
+    /// wait outside.
     fn park<'a>(&'a self, mut crew: MutexGuard<'a, Crew>) -> MutexGuard<'a, Crew> {
         crew.parked += 1;
-        let mut crew = match crew.sched.waits_outside() {
+        let mut crew = match crew.sched.waits_outside() && !crew.has_lookout {
             true => {
+                crew.has_lookout = true;
                 let waited = self.work.wait_timeout(crew, ASK_AGAIN);
-                waited.unwrap_or_else(PoisonError::into_inner).0
+                let mut crew = waited.unwrap_or_else(PoisonError::into_inner).0;
+                crew.has_lookout = false;
+                crew
             }
             false => self.work.wait(crew).unwrap_or_else(PoisonError::into_inner),
         };

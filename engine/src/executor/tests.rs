@@ -554,3 +554,31 @@ fn who_panics_between_turns_leaves_the_others_running() {
     assert!(panicked.is_err());
     assert_eq!(executor.wait(Duration::from_secs(10)), Some(RunResult::Finished));
 }
+
+/// However many have nothing to do, one of them looks after those that wait.
+#[test]
+fn one_of_those_that_wait_looks_for_all() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let module = module_of(
+        r#"(module (import "test" "never" (func $never)) (func (export "main") (call $never)))"#,
+    );
+    let polls = Arc::new(AtomicU64::new(0));
+    let counted = polls.clone();
+    let host = Host::builder().suspending("test", "never", &[], &[], move |_, _| {
+        let counted = counted.clone();
+        Ok(std::future::poll_fn(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            std::task::Poll::<Result<Vec<Value>, crate::HostError>>::Pending
+        }))
+    });
+    let mut sched = Scheduler::new(module.engine());
+    sched.spawn(&module, Spawn::export("main").host(host.build())).unwrap();
+    let options = ExecutorOptions { workers: 16, slice_steps: 1000 };
+    let begun = Instant::now();
+    let executor = Executor::start(sched, &options).unwrap();
+    assert_eq!(executor.wait(Duration::from_millis(300)), None);
+    let polls = polls.load(Ordering::Relaxed);
+    let most = begun.elapsed().as_nanos() / ASK_AGAIN.as_nanos() + 3;
+    assert!(polls > 2 && u128::from(polls) <= most, "{polls} of {most}");
+    executor.drain(PATIENCE).unwrap();
+}
