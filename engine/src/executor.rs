@@ -91,6 +91,8 @@ struct Shared {
     work: Condvar,
     /// A turn is over.
     settled: Condvar,
+    /// When those that wait outside were asked last.
+    asked: Mutex<Option<Instant>>,
     stack_bytes: usize,
 }
 
@@ -134,6 +136,7 @@ impl Executor {
             crew: Mutex::new(Crew::new(sched, options)),
             work: Condvar::new(),
             settled: Condvar::new(),
+            asked: Mutex::new(None),
             stack_bytes,
         });
         let mut executor = Executor { shared, workers: Vec::new() };
@@ -354,12 +357,8 @@ impl Shared {
         let mut before = None;
         while !crew.stopping {
             crew.sched.ask_woken();
-            // Whoever comes by, but for all workers only so often.
-            if crew.sched.waits_outside()
-                && crew.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN)
-            {
+            if crew.sched.waits_outside() && self.is_time_to_ask() {
                 crew.sched.ask_again();
-                crew.asked = Some(Instant::now());
             }
             let next = crew.next(worker, before.take());
             // One that is woken wakes the next, as long as there is something for it.
@@ -371,6 +370,17 @@ impl Shared {
         }
         crew.rests(before);
         self.settled.notify_all();
+    }
+
+    /// Whether those that wait outside are to be asked again: by whoever comes by, but for all workers
+    /// only so often.
+    fn is_time_to_ask(&self) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN);
+        if is_time {
+            *asked = Some(Instant::now());
+        }
+        is_time
     }
 
     /// Waits for something to run, or to stop for. One of those that do looks again for those that

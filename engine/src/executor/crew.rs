@@ -5,7 +5,7 @@
 //! decides.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Event, ExecutorOptions, Quota};
 use crate::error::Error;
@@ -39,9 +39,8 @@ pub(super) struct Crew {
     pub(super) stopping: bool,
     /// Workers that wait for something to run.
     pub(super) parked: usize,
-    /// One of these looks again for those that wait outside; when that was done last.
+    /// One of these looks again for those that wait outside.
     pub(super) has_lookout: bool,
-    pub(super) asked: Option<Instant>,
     /// Those who wait for the end of a turn, and for the end of all.
     pub(super) watching: usize,
     pub(super) watching_rest: usize,
@@ -58,7 +57,6 @@ impl Crew {
             stopping: false,
             parked: 0,
             has_lookout: false,
-            asked: None,
             watching: 0,
             watching_rest: 0,
         }
