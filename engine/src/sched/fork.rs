@@ -48,7 +48,7 @@ impl Scheduler {
             Some(Place::Outside | Place::Sleeping | Place::Watching) => self.wait_again(fork)?,
             Some(Place::Blocked(on, direction)) => {
                 self.core.wait_in_line(fork, on, direction);
-                self.limit_wait(fork)?;
+                self.limit_waits(&[fork])?;
             }
             Some(Place::Paused) | None => {}
         }

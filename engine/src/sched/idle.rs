@@ -2,10 +2,11 @@
 //! others run make somebody so.
 
 use super::budget::Account;
-use super::limits::POLL_NS;
+use super::limits::{INTERRUPT_POLL_NS, POLL_NS};
 use super::result::RunResult;
 use super::seat::{Answer, code};
-use super::{Scheduler, TaskletId};
+use super::{Clock, Scheduler, TaskletId};
+use crate::clock::MonotonicClock;
 use crate::error::Error;
 
 impl Scheduler {
@@ -22,10 +23,17 @@ impl Scheduler {
         let mut tasklets: Vec<TaskletId> = self.core.outside().collect();
         if account.is_blocking() && (next_ns.is_some() || !tasklets.is_empty()) {
             match (next_ns, &tasklets[..]) {
-                (Some(ns), []) => self.clock.wait(ns),
                 (None, [only]) => self.member(*only)?.tasklet.wait(),
-                // Nothing waits for several: they are asked in turn.
-                (left_ns, _) => self.clock.wait(left_ns.unwrap_or(POLL_NS).min(POLL_NS)),
+                // Nothing waits for several: they are asked in turn. NB: not by the scheduler's
+                // clock, which need not be the host's.
+                (None, _) => MonotonicClock::default().wait(POLL_NS),
+                // Not at a stretch, so that it can be interrupted.
+                (Some(ns), []) => self.clock.wait(ns.min(INTERRUPT_POLL_NS)),
+                (Some(ns), _) => self.clock.wait(ns.min(POLL_NS)),
+            }
+            if let Some(id) = self.interrupted_wait() {
+                self.remove_waiting(id);
+                return Ok(Some(RunResult::Interrupted(id)));
             }
             self.ask_all_again();
             return Ok(None);
@@ -35,6 +43,22 @@ impl Scheduler {
             true => self.nothing_ready(ran),
             false => RunResult::Waiting { tasklets, next_ns },
         }))
+    }
+
+    /// The first of those that wait for time whom somebody has interrupted, which is answered by this.
+    fn interrupted_wait(&mut self) -> Option<TaskletId> {
+        let all = &self.tasklets;
+        self.core.timed().find(|id| {
+            let member = all.get(id);
+            member.is_some_and(|member| member.tasklet.store.data().shared.take_interrupt())
+        })
+    }
+
+    /// Pauses one that waits for time; inserted, it waits for what is left.
+    fn remove_waiting(&mut self, id: TaskletId) {
+        self.note_left(id);
+        self.core.park(id);
+        self.note_idle(id);
     }
 
     /// Nobody is ready: virtual time goes on to the next who waits for it, or if nobody will be

@@ -30,3 +30,6 @@ pub const ENDS_KEPT_MAX: usize = 1 << 16;
 pub const POLL_NS: u64 = 5_000_000;
 /// Turns that hibernation waits for after a failure of the store, if no run ends with that.
 pub const STORE_RESTS_TURNS: u64 = 1000;
+/// Nanoseconds after which a blocking run, in which all wait for time, looks whether one has been
+/// interrupted.
+pub const INTERRUPT_POLL_NS: u64 = 20_000_000;

@@ -146,6 +146,15 @@ impl Request {
             _ => None,
         }
     }
+
+    fn is_timed(&self) -> bool {
+        matches!(
+            self,
+            Request::Sleep { .. }
+                | Request::Send { timeout: Some(_), .. }
+                | Request::Receive { timeout: Some(_), .. }
+        )
+    }
 }
 
 /// What the scheduler answers.
@@ -183,6 +192,9 @@ pub(crate) struct Seat {
     pub(crate) asked: Option<Request>,
     /// The answer, until the import has returned it.
     pub(crate) answer: Option<Answer>,
+    /// Of those whose waits end at the same time, how many end theirs before it does, as noted for a
+    /// set. Means nothing unless it waits for time.
+    pub(crate) turn: u64,
     /// Messages of a `send_all` that have been handed over.
     sent: u32,
     /// The message received last, of which the guest may want the rest.

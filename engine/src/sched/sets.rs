@@ -76,7 +76,7 @@ impl Scheduler {
         channels: &BTreeSet<ChannelId>,
         options: &SnapshotOptions,
     ) -> Result<Digest, Error> {
-        self.note_all_left();
+        self.note_all_left(tasklets);
         let plan = self.plan(tasklets, channels)?;
         let failed = |error: snapshot::Error| Error::Write(Box::new(error));
         let modules: Vec<ModuleRef<'_>> = (plan.modules.values())

@@ -51,10 +51,10 @@ impl Core {
         self.timed().filter(|id| self.place(*id) == Some(Place::Sleeping))
     }
 
-    /// One that waits on a channel waits no longer than that.
+    /// One that sleeps, or waits on a channel, waits until then and no longer.
     pub(crate) fn limit_wait(&mut self, id: TaskletId, due_ns: u64) {
         if let Some(slot) = self.nodes.find(id)
-            && matches!(self.nodes.get(slot).place, Place::Blocked(..))
+            && matches!(self.nodes.get(slot).place, Place::Blocked(..) | Place::Sleeping)
         {
             self.set_timer(slot, due_ns);
         }

@@ -20,6 +20,8 @@ pub(crate) struct SeatState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     thrown: Option<Bytes>,
     asked: Option<Request>,
+    #[serde(default, skip_serializing_if = "is_first")]
+    turn: u64,
     answer: Option<Answer>,
     sent: u32,
     message: Bytes,
@@ -27,6 +29,10 @@ pub(crate) struct SeatState {
 
 fn is_off(flag: &bool) -> bool {
     !flag
+}
+
+fn is_first(turn: &u64) -> bool {
+    *turn == 0
 }
 
 impl Seat {
@@ -38,6 +44,7 @@ impl Seat {
             block_trap: self.block_trap,
             thrown: self.thrown.clone().map(Bytes),
             asked: self.asked.clone(),
+            turn: self.asked.as_ref().filter(|asked| asked.is_timed()).map_or(0, |_| self.turn),
             answer: self.answer.clone(),
             sent: self.sent,
             message: Bytes(self.message.clone()),
@@ -99,6 +106,7 @@ impl Seat {
             block_trap: state.block_trap,
             thrown: state.thrown.map(|bytes| bytes.0),
             asked: state.asked,
+            turn: state.turn,
             answer: state.answer,
             sent: state.sent,
             message: state.message.0,

@@ -155,14 +155,12 @@ impl Scheduler {
                 Place::Waiting => self.wait_again(*id)?,
                 Place::Paused => {}
                 Place::Blocked(position, direction) => match channels[position as usize] {
-                    (on, true) => {
-                        self.core.wait_in_line(*id, on, direction);
-                        self.limit_wait(*id)?;
-                    }
+                    (on, true) => self.core.wait_in_line(*id, on, direction),
                     (_, false) => self.rejoin(*id)?,
                 },
             }
         }
+        self.limit_waits(&ids)?;
         let numbers = set.tasklets.iter().map(|member| member.number);
         let mut tasklets: Vec<(u64, TaskletId)> = numbers.zip(ids).collect();
         tasklets.sort_unstable();
