@@ -151,6 +151,7 @@ impl Tasklet {
             charged: checked.charged,
             fuel: checked.fuel,
             cut: module.pace().first_cut(checked.charged),
+            roomy_until: 0,
             parent: digest.or(snapshot.parent),
         })
     }

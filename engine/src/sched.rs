@@ -316,8 +316,12 @@ impl Scheduler {
             None if self.dormitory.contains(id) => self.dormitory.seat(id),
             None => return Err(Error::NoSuchTasklet { id }),
         };
-        seat.ok_or_else(|| Error::internal(format!("tasklet {id} has no seat")))
+        seat.ok_or_else(|| without_seat(id))
     }
+}
+
+fn without_seat(id: TaskletId) -> Error {
+    Error::internal(format!("tasklet {id} has no seat"))
 }
 
 fn refused(verb: &'static str, id: TaskletId, refusal: Refusal) -> Error {

@@ -132,6 +132,8 @@ pub struct Tasklet {
     pub(crate) fuel: i64,
     /// The count of charged steps at which the run is cut next; see [`Pace`](crate::pace::Pace).
     pub(crate) cut: u64,
+    /// The cut up to which there is room for frames, if it is the next.
+    pub(crate) roomy_until: u64,
     pub(crate) parent: Option<Digest>,
 }
 

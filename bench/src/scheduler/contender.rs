@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 /// Which figures there are, in the order of the table.
-pub const NAMES: [&str; 4] = ["turn", "message", "spawn", "memory"];
+pub const NAMES: [&str; 5] = ["turn", "message", "begin", "spawn", "memory"];
 
 /// All that was measured of one contender, in nanoseconds and bytes.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,8 @@ pub struct Contender {
     pub name: &'static str,
     program: PathBuf,
     args: &'static [&'static str],
+    /// How many figures of time it prints: of rivals, spawns are not measured apart.
+    times: usize,
     /// How many turns, messages and spawns take some tenths of a second.
     counts: [u32; 3],
 }
@@ -32,12 +34,14 @@ pub fn all() -> Result<Vec<Contender>> {
         name,
         program: us.clone(),
         args,
+        times: 4,
         counts: [1_000_000, 500_000, 50_000],
     };
     let rival = |name, program, counts| Contender {
         name,
         program: rivals.join(program),
         args: &[],
+        times: 3,
         counts,
     };
     Ok(vec![
@@ -61,7 +65,7 @@ impl Contender {
     pub fn measure_times(&self, scale: u32, figures: &mut Figures) -> Result<()> {
         let counts = self.counts.map(|count| (count / scale).max(2).to_string());
         let [turns, messages, spawns] = &counts;
-        self.run(&["times", turns, messages, spawns], figures, 3)
+        self.run(&["times", turns, messages, spawns], figures, self.times)
     }
 
     /// Measures the memory of so many that live at once.

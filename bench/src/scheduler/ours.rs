@@ -56,7 +56,7 @@ impl Guests {
         Ok(Guests { engine, module })
     }
 
-    /// Prints what one turn, one message and one tasklet take.
+    /// Prints what one turn, one message and one tasklet take, and to make one.
     pub fn times(&self, turns: u32, messages: u32, spawns: u32) -> Result<()> {
         let mut sched = Scheduler::new(&self.engine);
         for _ in 0..2 {
@@ -78,6 +78,8 @@ impl Guests {
         finish(&mut sched)?;
         print("message", begun, messages / 2 * 2);
 
+        self.begin(spawns)?;
+
         let mut sched = Scheduler::new(&self.engine);
         let begun = cpu::seconds();
         for _ in 0..spawns {
@@ -85,6 +87,28 @@ impl Guests {
             finish(&mut sched)?;
         }
         print("spawn", begun, spawns);
+        Ok(())
+    }
+
+    /// Prints what it takes to make a tasklet, apart from running and dropping it. They are made a
+    /// few at a time, for to ask for the time takes time itself.
+    fn begin(&self, spawns: u32) -> Result<()> {
+        const AT_A_TIME: u32 = 32;
+        let mut sched = Scheduler::new(&self.engine);
+        let (mut seconds, mut made) = (0.0, 0);
+        // Not the first few, which find no memory that was used before.
+        for round in 0..=spawns.div_ceil(AT_A_TIME) {
+            let begun = cpu::seconds();
+            for _ in 0..AT_A_TIME {
+                sched.spawn(&self.module, Spawn::export("nothing"))?;
+            }
+            if round > 0 {
+                seconds += cpu::seconds() - begun;
+                made += AT_A_TIME;
+            }
+            finish(&mut sched)?;
+        }
+        println!("begin {:.1}", seconds * 1e9 / f64::from(made));
         Ok(())
     }
 

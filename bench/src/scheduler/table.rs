@@ -3,7 +3,7 @@
 use super::contender::{Figures, NAMES};
 use super::cpu::median;
 
-const TITLES: [&str; NAMES.len()] = ["turn", "message", "spawn, run, drop", "memory each"];
+const TITLES: [&str; NAMES.len()] = ["turn", "message", "spawn", "spawn, run, drop", "memory each"];
 
 /// The table: nanoseconds, and bytes of memory; behind them how many times those of the first line.
 pub fn text(names: &[&str], figures: &[Figures], markdown: bool) -> String {
@@ -17,7 +17,7 @@ pub fn text(names: &[&str], figures: &[Figures], markdown: bool) -> String {
         })
         .collect();
     let mut text = match markdown {
-        true => format!("| | {} |\n|---|---|---|---|---|\n", TITLES.join(" | ")),
+        true => format!("| | {} |\n|---|---|---|---|---|---|\n", TITLES.join(" | ")),
         false => format!("{:20}{}\n", "", TITLES.map(|title| format!("{title:>22}")).concat()),
     };
     for (name, row) in names.iter().zip(&medians) {

@@ -2,7 +2,7 @@
 
 use super::channel::{Direction, Next};
 use super::core::{Exchange, Wait};
-use super::seat::{Answer, Message, Request, code};
+use super::seat::{Answer, Request, code};
 use super::{ChannelId, Scheduler, TaskletId};
 use crate::error::{Error, ErrorKind};
 use crate::trap::TrapKind;
@@ -21,45 +21,51 @@ pub(super) enum After {
 }
 
 impl Scheduler {
-    /// Answers a tasklet that ran, or lets it wait.
+    /// Answers a tasklet that ran, or lets it wait. What it asks stays where it is until then: it is
+    /// large, and to move it takes longer than to answer.
     pub(super) fn answer(&mut self, id: TaskletId) -> Result<After, Error> {
-        let asked = self.seat(id)?.asked.take();
-        let asked = asked.ok_or_else(|| Error::internal(format!("tasklet {id} asks nothing")))?;
-        match asked {
-            Request::Yield => {
+        let seat = self.seat(id)?;
+        match &mut seat.asked {
+            None => Err(Error::internal(format!("tasklet {id} asks nothing"))),
+            // Like `yield`: nobody waits less than a turn.
+            Some(Request::Yield | Request::Sleep { ns: 0 }) => {
+                seat.answer(Answer::Code(0));
                 self.core.requeue(id);
-                self.tell(id, 0, After::Leave)
+                Ok(After::Leave)
             }
-            Request::Park => {
+            Some(Request::Park) => {
                 self.core.park(id);
                 self.tell(id, 0, After::Leave)
             }
-            Request::Atomic { before } => self.tell(id, i64::from(before), After::SliceOver),
-            Request::Send { .. } | Request::Receive { .. } => self.exchange(id, asked),
-            // Like `yield`: nobody waits less than a turn.
-            Request::Sleep { ns: 0 } => {
-                self.core.requeue(id);
-                self.tell(id, 0, After::Leave)
+            Some(Request::Atomic { before }) => {
+                let before = i64::from(*before);
+                self.tell(id, before, After::SliceOver)
             }
-            Request::Sleep { .. } | Request::Run { .. } => self.wait_on(id, asked),
-            Request::Balance { channel } => {
+            Some(Request::Send { .. } | Request::Receive { .. }) => self.exchange(id),
+            Some(Request::Sleep { .. } | Request::Run { .. }) => self.wait_on(id),
+            Some(Request::Balance { channel }) => {
+                let channel = *channel;
                 let channel = self.channel_of(id, channel)?;
                 let channel = channel.and_then(|id| self.core.channel(id));
                 let balance = channel.map_or(0, |channel| channel.balance());
                 self.tell(id, balance, After::Stay)
             }
-            Request::Close { channel } => {
+            Some(Request::Close { channel }) => {
+                let channel = *channel;
                 if let Some(channel) = self.channel_of(id, channel)? {
                     let woken = self.core.close(channel);
                     self.tell_closed(woken)?;
                 }
                 self.tell(id, 0, After::Stay)
             }
-            Request::Spawn { entry, argument } => {
-                let child = self.spawn_child(id, entry, argument.0);
+            Some(Request::Spawn { entry, argument }) => {
+                let (entry, argument) = (std::mem::take(entry), std::mem::take(&mut argument.0));
+                seat.asked = None;
+                let child = self.spawn_child(id, entry, argument);
                 self.answer_child(id, "spawn", child)
             }
-            Request::Fork => {
+            Some(Request::Fork) => {
+                seat.asked = None;
                 let child = self.fork_current(id);
                 self.answer_child(id, "fork", child)
             }
@@ -68,25 +74,22 @@ impl Scheduler {
 
     /// Inserts a paused tasklet. What it was waiting for on a channel it is waiting for again.
     pub(super) fn rejoin(&mut self, id: TaskletId) -> Result<(), Error> {
-        let seat = self.seat(id)?;
-        let asked = seat.asked.take_if(|asked| asked.waits_on().is_some() || asked.waits_within());
-        match asked {
+        match &self.seat(id)?.asked {
+            Some(asked) if asked.waits_within() => self.wait_on(id).map(drop),
+            Some(asked) if asked.waits_on().is_some() => self.exchange(id).map(drop),
             // Of what it asked otherwise it asks again when it runs.
-            None => {
+            _ => {
                 self.core.requeue(id);
                 Ok(())
             }
-            Some(asked) if asked.waits_within() => self.wait_on(id, asked).map(drop),
-            Some(asked) => self.exchange(id, asked).map(drop),
         }
     }
 
     /// Has a paused tasklet wait that waited for the system, for time or for others.
     pub(super) fn wait_again(&mut self, id: TaskletId) -> Result<(), Error> {
-        let asked = self.seat(id)?.asked.take_if(|asked| asked.waits_within());
-        match asked {
-            Some(asked) => self.wait_on(id, asked).map(drop),
-            None => {
+        match &self.seat(id)?.asked {
+            Some(asked) if asked.waits_within() => self.wait_on(id).map(drop),
+            _ => {
                 self.wait_outside(id);
                 Ok(())
             }
@@ -94,26 +97,25 @@ impl Scheduler {
     }
 
     /// Lets a tasklet that ran, or one that is inserted, wait for time or for others.
-    fn wait_on(&mut self, id: TaskletId, asked: Request) -> Result<After, Error> {
-        match &asked {
-            Request::Run { steps } => self.core.watch(id, *steps),
-            Request::Sleep { ns } => {
-                let due_ns = self.clock.now_ns().saturating_add(*ns);
+    fn wait_on(&mut self, id: TaskletId) -> Result<After, Error> {
+        match self.seat(id)?.asked {
+            Some(Request::Run { steps }) => self.core.watch(id, steps),
+            Some(Request::Sleep { ns }) => {
+                let due_ns = self.clock.now_ns().saturating_add(ns);
                 self.core.sleep(id, due_ns);
             }
             _ => return Err(Error::internal("a wait for nothing")),
         }
-        self.seat(id)?.asked = Some(asked);
         Ok(After::Leave)
     }
 
     /// Lets a tasklet that ran, or one that is inserted, send or receive.
-    fn exchange(&mut self, id: TaskletId, asked: Request) -> Result<After, Error> {
-        let (number, direction, may_wait, timeout) = match &asked {
-            Request::Send { channel, may_wait, timeout, .. } => {
+    fn exchange(&mut self, id: TaskletId) -> Result<After, Error> {
+        let (number, direction, may_wait, timeout) = match &self.seat(id)?.asked {
+            Some(Request::Send { channel, may_wait, timeout, .. }) => {
                 (*channel, Direction::Send, *may_wait, *timeout)
             }
-            Request::Receive { channel, may_wait, timeout } => {
+            Some(Request::Receive { channel, may_wait, timeout }) => {
                 (*channel, Direction::Receive, *may_wait, *timeout)
             }
             _ => return Err(Error::internal("an exchange of nothing")),
@@ -135,7 +137,7 @@ impl Scheduler {
         };
         match exchange {
             Exchange::Met(partner, next) => {
-                if let Err(error) = self.hand(id, partner, asked) {
+                if let Err(error) = self.hand(id, partner) {
                     if next == Next::HandOver {
                         self.core.park(partner);
                     }
@@ -147,25 +149,22 @@ impl Scheduler {
                     Next::Ring => After::Leave,
                 })
             }
-            Exchange::Waits => {
-                self.seat(id)?.asked = Some(asked);
-                Ok(After::Leave)
-            }
+            Exchange::Waits => Ok(After::Leave),
             Exchange::WouldBlock if may_wait => self.refuse(id, code::TIMED_OUT),
             Exchange::WouldBlock => self.refuse(id, code::WOULD_BLOCK),
             Exchange::Closed => self.refuse(id, code::CLOSED),
         }
     }
 
-    /// Hands over the message of two that have met; `asked` is what the second did.
-    fn hand(&mut self, id: TaskletId, partner: TaskletId, asked: Request) -> Result<(), Error> {
-        let (receiver, message) = match asked {
-            Request::Send { error, message, .. } => {
-                self.seat(id)?.answer(Answer::Code(0));
-                let kind = if error { Message::Error } else { Message::Data };
-                (partner, kind(message.0))
+    /// Hands over the message of two that have met; the first is the one that came second.
+    fn hand(&mut self, id: TaskletId, partner: TaskletId) -> Result<(), Error> {
+        let seat = self.seat(id)?;
+        let (receiver, message) = match seat.sending() {
+            Some(message) => {
+                seat.answer(Answer::Code(0));
+                (partner, message)
             }
-            _ => (id, self.collect(partner)?),
+            None => (id, self.collect(partner)?),
         };
         self.seat(receiver)?.deliver(message);
         Ok(())

@@ -76,7 +76,7 @@ impl Scheduler {
     }
 
     fn lend_on(&mut self, id: TaskletId, mut turn: Turn, account: Account) -> Result<Lent, Error> {
-        let lent = self.member(id).map(drop).and_then(|()| self.begin(id, &mut turn, &account));
+        let lent = self.member(id).and_then(|member| member.begin(id, &mut turn, &account));
         match (lent, self.tasklets.remove(&id)) {
             (Ok(grant), Some(member)) => Ok(Lent { id, member, turn, account, grant }),
             (lent, member) => {
@@ -108,7 +108,7 @@ impl Scheduler {
             Ok(Step::GoOn) => self.lend_on(id, turn, account).map(Back::Goes),
             Ok(Step::Next) => Ok(Back::Stays),
             Ok(Step::HandOver(partner)) => Ok(Back::HandsOver(partner)),
-            Ok(Step::Return(result)) => Ok(Back::Told(result)),
+            Ok(Step::Return(result)) => Ok(Back::Told(*result)),
             Err(error) => {
                 self.give_up(id);
                 Err(error)

@@ -5,7 +5,7 @@ use super::budget::{Account, Budget, Stop, Turn};
 use super::limits::{ATOMIC_STEPS_MAX, ENDS_KEPT_MAX, MESSAGE_BYTES_MAX};
 use super::result::RunResult;
 use super::seat::Answer;
-use super::{Scheduler, TaskletId};
+use super::{Member, Scheduler, TaskletId, without_seat};
 use crate::error::Error;
 use crate::native;
 use crate::tasklet::{Ran, Status};
@@ -20,8 +20,23 @@ pub(super) enum Step {
     Next,
     /// It is over, and this one runs.
     HandOver(TaskletId),
-    /// So is the run.
-    Return(RunResult),
+    /// So is the run. Boxed, for at every turn one of these is moved.
+    Return(Box<RunResult>),
+}
+
+impl Member {
+    /// What it may be given when it is its turn.
+    pub(super) fn begin(
+        &mut self,
+        id: TaskletId,
+        turn: &mut Turn,
+        account: &Account,
+    ) -> Result<u64, Error> {
+        let seat = self.seat().ok_or_else(|| without_seat(id))?;
+        let grant = turn.grant(account, seat.atomic);
+        seat.overdue = turn.is_overdrawn || turn.is_interrupted;
+        Ok(grant)
+    }
 }
 
 impl Scheduler {
@@ -80,7 +95,7 @@ impl Scheduler {
             match step {
                 Ok(Step::GoOn | Step::Next) => {}
                 Ok(Step::HandOver(partner)) => handed = Some(partner),
-                Ok(Step::Return(result)) => break Ok(result),
+                Ok(Step::Return(result)) => break Ok(*result),
                 Err(error) => {
                     self.give_up(id);
                     break Err(error);
@@ -115,27 +130,15 @@ impl Scheduler {
     ) -> Result<Step, Error> {
         let mut turn = account.begin(self.core.limiting());
         loop {
-            let grant = self.begin(id, &mut turn, account)?;
+            let member = self.member(id)?;
+            let grant = member.begin(id, &mut turn, account)?;
             // What runs touches nothing of the scheduler's but this one tasklet.
-            let (ran, spent) = self.member(id)?.tasklet.run_on(grant, stack_bytes)?;
+            let (ran, spent) = member.tasklet.run_on(grant, stack_bytes)?;
             match self.finish(id, ran, spent, &mut turn, account)? {
                 Step::GoOn => {}
                 step => return Ok(step),
             }
         }
-    }
-
-    /// What a tasklet whose turn it is may be given.
-    pub(super) fn begin(
-        &mut self,
-        id: TaskletId,
-        turn: &mut Turn,
-        account: &Account,
-    ) -> Result<u64, Error> {
-        let seat = self.seat(id)?;
-        let grant = turn.grant(account, seat.atomic);
-        seat.overdue = turn.is_overdrawn || turn.is_interrupted;
-        Ok(grant)
     }
 
     /// Decides what comes next, once it has run and used that many steps.
@@ -195,7 +198,7 @@ impl Scheduler {
 
     fn interrupted(&mut self, id: TaskletId) -> Step {
         self.core.park(id);
-        Step::Return(RunResult::Interrupted(id))
+        Step::Return(Box::new(RunResult::Interrupted(id)))
     }
 
     /// Ends a tasklet whose atomic section does not.
@@ -228,7 +231,7 @@ impl Scheduler {
                 self.wake_watcher(watcher, Answer::Error(Bytes(message)))?;
             }
             (Status::Trapped(trap), None, None) => {
-                return Ok(Step::Return(RunResult::Trapped(id, trap)));
+                return Ok(Step::Return(Box::new(RunResult::Trapped(id, trap))));
             }
             _ => {}
         }

@@ -273,8 +273,10 @@ impl Tasklet {
             Some(pause) => pause.fuel,
             None => self.store.i64_global(self.exports.fuel),
         };
+        // What leaves a debt takes the fuel far below 0, where nothing brings it back but a trap.
+        let may_owe = returned.is_err() || left < 0;
         let stop = self.why(returned, pause)?;
-        let debt = self.store.i64_global(self.exports.debt);
+        let debt = if may_owe { self.store.i64_global(self.exports.debt) } else { 0 };
         if debt != 0 {
             self.store.set_global(self.exports.debt, 0i64)?;
         }
@@ -289,8 +291,17 @@ impl Tasklet {
     /// Whether there is room for the frames of a stretch with that fuel, made if need be.
     fn has_room(&mut self, fuel: i64) -> bool {
         let pace = self.module.pace();
-        frames::is_reserved(&mut self.store, &self.exports, &pace, fuel)
-            || frames::reserve(&mut self.store, &pace, fuel).is_ok()
+        // What is reserved is enough up to the next cut, in however many stretches; but not what
+        // depends on the fuel.
+        if self.roomy_until == self.cut {
+            return true;
+        }
+        let has_room = frames::is_reserved(&mut self.store, &self.exports, &pace, fuel)
+            || frames::reserve(&mut self.store, &pace, fuel).is_ok();
+        if has_room && pace.references(fuel) == 0 && self.cut < u64::MAX {
+            self.roomy_until = self.cut;
+        }
+        has_room
     }
 
     /// Runs the continuation.

@@ -63,6 +63,7 @@ impl Tasklet {
             charged: 0,
             fuel: 0,
             cut: module.pace().first_cut(0),
+            roomy_until: 0,
             parent: None,
         })
     }

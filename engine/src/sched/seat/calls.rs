@@ -161,6 +161,11 @@ impl Seat {
         if let Some(answer) = answer {
             return self.finish(answer, [arg(1), arg(2)], memory).map(Called::Returns);
         }
+        // The commonest, in place: what is moved by parts and then as a whole is waited for.
+        if function == Function::Yield {
+            self.asked = Some(Request::Yield);
+            return Ok(Called::Asks);
+        }
         // The last parameter, if it is wide.
         let wide = args.get(function.params().saturating_sub(1)).copied().unwrap_or(0) as i64;
         let request = match self.request(function, arg, wide, memory)? {
