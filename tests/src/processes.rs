@@ -28,7 +28,9 @@ pub fn tasklet() -> &'static Path {
         let folder = crate::target_dir();
         if let Some(cargo) = std::env::var_os("CARGO") {
             let mut build = Command::new(cargo);
-            build.args(["build", "--quiet", "-p", "tasklet-cli"]).current_dir(crate::root());
+            // NB: of one package alone the dependencies have other features, and are built anew.
+            build.args(["build", "--quiet", "--workspace", "--bin", "tasklet"]);
+            build.current_dir(crate::root());
             if folder.ends_with("release") {
                 build.arg("--release");
             }
