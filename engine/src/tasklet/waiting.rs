@@ -33,7 +33,7 @@ impl Tasklet {
 
     /// Blocks until what the tasklet waits for is there, or somebody interrupts it through a
     /// [`TaskletHandle`](crate::TaskletHandle) (the next run then returns
-    /// [`Outcome::Interrupted`]). Returns at once if it waits for nothing.
+    /// [`Outcome::Interrupted`](super::Outcome::Interrupted)). Returns at once if it waits for nothing.
     pub fn wait(&mut self) {
         match &self.waiting {
             None => {}
