@@ -246,3 +246,24 @@ fn many_tasklets_take_no_more_mappings_than_one() {
         assert_eq!(number(call(tasklet, "load", &[6])), 0);
     }
 }
+
+/// A page that the module's data filled, that the guest made zero, and that then moved with its
+/// memory: in the snapshot it is zero.
+#[test]
+fn zeros_move_with_a_memory() {
+    const GUEST: &str = r#"(module (memory (export "memory") 1 1200)
+        (data (i32.const 4096) "data")
+        (func (export "nothing"))
+        (func (export "clear") (result i32)
+          (memory.fill (i32.const 4096) (i32.const 0) (i32.const 4096))
+          (memory.grow (i32.const 40)))
+        (func (export "load") (result i32) (i32.load8_u (i32.const 4096))))"#;
+    for memories in [Memories::Apart, Memories::Dense] {
+        let module = load(&engine(memories), GUEST);
+        let mut tasklet = bytes(&module);
+        assert_eq!(number(call(&mut tasklet, "load", &[])), i32::from(b'd'));
+        assert_eq!(number(call(&mut tasklet, "clear", &[])), 1);
+        let mut again = reload(&mut tasklet, Host::empty());
+        assert_eq!(number(call(&mut again, "load", &[])), 0, "{memories:?}");
+    }
+}

@@ -84,6 +84,7 @@ impl Pool {
     /// Takes memory back of which the first bytes, `used` of them, may not be zero.
     fn give_back(&self, range: Range, used: usize) {
         let Some(class) = range.class else {
+            self.state().altered.remove(&range.start);
             // SAFETY: the mapping is all this memory's, which nobody uses any more.
             let unmapped = unsafe { munmap(address(range.start), range.bytes) };
             debug_assert!(unmapped.is_ok());
@@ -192,7 +193,9 @@ impl Memory {
         unsafe { std::slice::from_raw_parts(self.as_ptr(), self.bytes) }
     }
 
-    /// Copies to new memory of its own, which is zero, what is not.
+    /// Copies to new memory of its own, which is zero, what is not. Other pages that were touched are
+    /// looked at there, which makes them pages that the kernel calls touched: where now is zero the
+    /// module's image, or a snapshot, may have had something else.
     fn copy_to(&self, to: &Range) {
         let contents = self.contents();
         let altered = self.pool.state().altered.contains(&self.range.start);
@@ -206,11 +209,15 @@ impl Memory {
             let first = page as usize * PAGE_BYTES;
             let end = (first + PAGE_BYTES).min(contents.len());
             let page = &contents[first..end];
-            if page.iter().any(|byte| *byte != 0) {
-                let at = address(to.start + first).cast();
-                // SAFETY: the new range is another, has room for all contents, and is used by
-                // nobody else yet.
-                unsafe { ptr::copy_nonoverlapping(page.as_ptr(), at, page.len()) };
+            let at = address(to.start + first).cast::<u8>();
+            // SAFETY: the new range is another, has room for all contents, and is used by nobody
+            // else yet.
+            unsafe {
+                if page.iter().any(|byte| *byte != 0) {
+                    ptr::copy_nonoverlapping(page.as_ptr(), at, page.len());
+                } else {
+                    at.read_volatile();
+                }
             }
         }
     }
