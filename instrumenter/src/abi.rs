@@ -161,10 +161,30 @@ pub mod limits {
     /// Most words the analysis of live locals looks at, in all functions: edges between blocks times
     /// locals, by the bit, as often as a block has to be looked at again.
     pub const MODULE_LIVENESS_STEPS_MAX: u64 = 1 << 29;
-    /// Most values in the frames of all resume points of a function.
-    pub const FRAME_VALUES_MAX: usize = 1 << 19;
-    /// Most values in the frames of all resume points of a module.
-    pub const MODULE_FRAME_VALUES_MAX: usize = 1 << 22;
+    /// Most values in the frames of all resume points of a function: this, and
+    /// [`FRAME_VALUES_PER_BYTE`] for each byte of its code, up to [`FRAME_VALUES_MAX`].
+    pub const FRAME_VALUES: usize = 1 << 19;
+    /// Real functions of 200 KB have ten for each byte.
+    pub const FRAME_VALUES_PER_BYTE: usize = 32;
+    /// More than this no function has.
+    pub const FRAME_VALUES_MAX: usize = 1 << 22;
+    /// Most values in the frames of all resume points of a module: this, and one for each of its
+    /// bytes, up to [`MODULE_FRAME_VALUES_MAX`].
+    pub const MODULE_FRAME_VALUES: usize = 1 << 22;
+    /// More than this no module has.
+    pub const MODULE_FRAME_VALUES_MAX: usize = 1 << 26;
+
+    /// Most values in the frames of a function of so many bytes.
+    pub(crate) fn frame_values(bytes: usize) -> usize {
+        FRAME_VALUES
+            .saturating_add(bytes.saturating_mul(FRAME_VALUES_PER_BYTE))
+            .min(FRAME_VALUES_MAX)
+    }
+
+    /// Most values in the frames of a module of so many bytes.
+    pub(crate) fn module_frame_values(bytes: usize) -> usize {
+        MODULE_FRAME_VALUES.saturating_add(bytes).min(MODULE_FRAME_VALUES_MAX)
+    }
     /// Most entries of all dispatches of a function: resume points times the loops around them.
     pub const DISPATCH_TARGETS_MAX: usize = 1 << 21;
     /// The same of all functions.

@@ -33,6 +33,7 @@ use crate::analyse::order::NONE;
 use crate::analyse::tails;
 use crate::error::{Error, ErrorKind};
 use crate::facts::ModuleFacts;
+use crate::graph::build::Body;
 use crate::graph::{BlockId, Call, End, Graph, HandlersId, NO_HANDLERS, Var};
 use crate::metadata::{PointKind, ValType};
 use frames::{Branch, Layout, Placed, Tree};
@@ -141,17 +142,22 @@ pub(crate) struct PlannedPoint {
     handlers: HandlersId,
 }
 
+/// A function whose frames have more values than this writes what they have in common by the same
+/// code everywhere. To write one takes ten bytes or so, and wasmtime takes no more than
+/// [`limits::FUNCTION_BYTES_MAX`] of a function; of the programs in `bench` none comes near.
+const UNSHARED_VALUES_MAX: usize = 1 << 18;
+
 /// Plans the rewriting of a function.
 ///
 /// # Errors
 /// When it has more resume points with more live values than there is a limit for.
 pub(crate) fn plan(
-    graph: &Graph,
+    body: &Body,
     analysis: &Analysis,
     (can_pause, facts): (&CanPause, &ModuleFacts),
     function: u32,
-    code_offset: u32,
 ) -> Result<Plan, Error> {
+    let graph = &body.graph;
     let count = graph.blocks.len();
     let mut planner = Planner {
         facts,
@@ -174,15 +180,16 @@ pub(crate) fn plan(
         point_of: vec![NONE; count],
         bodies: vec![NONE; count],
         values: 0,
+        values_max: limits::frame_values(body.code_bytes as usize),
         targets: 0,
     };
     let resumable = can_pause.function(function);
     if resumable {
-        planner.find_points(can_pause, function, code_offset);
+        planner.find_points(can_pause, function, body.code_offset);
         planner.find_clamps();
     }
-    if planner.values > limits::FRAME_VALUES_MAX {
-        return Err(too_many("values live at resume points", limits::FRAME_VALUES_MAX));
+    if planner.values > planner.values_max {
+        return Err(too_many("values live at resume points", planner.values_max));
     }
     planner.lay_out();
     if planner.targets <= limits::DISPATCH_TARGETS_MAX {
@@ -218,6 +225,8 @@ struct Planner<'a> {
     bodies: Vec<NodeId>,
     /// Values in all frames so far.
     values: usize,
+    /// How many there can be.
+    values_max: usize,
     /// Entries of all dispatches so far, and loops around all points.
     targets: usize,
 }
@@ -243,8 +252,7 @@ impl Planner<'_> {
                 outer.pop();
                 self.add_point(PointKind::Loop, offset, 0, &live, None, outer, block);
             }
-            if self.values > limits::FRAME_VALUES_MAX || self.targets > limits::DISPATCH_TARGETS_MAX
-            {
+            if self.values > self.values_max || self.targets > limits::DISPATCH_TARGETS_MAX {
                 // The plan is given up.
                 return;
             }
@@ -328,7 +336,7 @@ impl Planner<'_> {
     ) {
         self.values += live.len();
         self.targets += loops.len();
-        if self.values > limits::FRAME_VALUES_MAX || self.targets > limits::DISPATCH_TARGETS_MAX {
+        if self.values > self.values_max || self.targets > limits::DISPATCH_TARGETS_MAX {
             return;
         }
         self.live.push(live.iter().map(|var| (self.level(*var, &loops), *var)).collect());
@@ -446,9 +454,11 @@ impl Planner<'_> {
 
     /// The nodes that write the frames. What frames have in common is written by the same nodes, but
     /// for points inside loops: there all that is live would have to be in the same places at all
-    /// such points, and the loop pays for it.
+    /// such points, and the loop pays for it. It does so where a function would not fit otherwise:
+    /// see [`UNSHARED_VALUES_MAX`].
     fn pauses(&mut self) -> Vec<NodeId> {
         let leave = self.node(Node::Leave);
+        let apart = self.values <= UNSHARED_VALUES_MAX;
         let mut shared: HashMap<Branch, NodeId> = HashMap::new();
         (0..self.plan.points.len())
             .map(|number| {
@@ -456,7 +466,7 @@ impl Planner<'_> {
                 let (last, inside) = (point.layout.last, !point.loops.is_empty());
                 let next = match last {
                     NONE => leave,
-                    last if inside => {
+                    last if inside && apart => {
                         let values = self.tree.path(last);
                         self.node(Node::Save { values, next: leave })
                     }

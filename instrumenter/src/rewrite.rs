@@ -223,8 +223,8 @@ impl Work<'_> {
             let (body, plan, stack) = planned?;
             self.stack.push(stack);
             self.values += plan.values;
-            if self.values > abi::limits::MODULE_FRAME_VALUES_MAX {
-                let limit = abi::limits::MODULE_FRAME_VALUES_MAX;
+            let limit = abi::limits::module_frame_values(self.shared.wasm.len());
+            if self.values > limit {
                 let error = plan::too_many("values live at the resume points of the module", limit);
                 return Err(facts.locate(error, function));
             }
@@ -278,7 +278,7 @@ fn plan(
     let analysis = analyse(&body.graph, facts.catches, effort)?;
     let stack = stack::summarise(&body.graph, &analysis, &facts.types);
     let module = (can_pause, facts);
-    let plan = plan::plan(&body.graph, &analysis, module, function, body.code_offset)?;
+    let plan = plan::plan(body, &analysis, module, function)?;
     effort.targets(plan.targets);
     Ok((plan, stack))
 }

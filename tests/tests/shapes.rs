@@ -120,3 +120,48 @@ fn active_segments_are_dropped_where_there_are_no_others() {
           (i64.add (call $double (i64.const 2)) (i64.load8_u (i32.const 8))))"#;
     check(&format!("{DOUBLE} {f}"), &[(0, 4 + 120)]);
 }
+
+/// A function whose frames have so many values, in a loop, that what they have in common is written by
+/// the same code: 700 calls with some 400 values live across each. Of those a third changes from call
+/// to call.
+#[test]
+fn very_large_functions_share_what_writes_their_frames() {
+    const VALUES: i64 = 400;
+    const CALLS: i64 = 700;
+    let locals: String = (0..VALUES).map(|at| format!("(local $v{at} i64)")).collect();
+    let set: String = (0..VALUES)
+        .map(|at| format!("(local.set $v{at} (i64.add (local.get $v{at}) (i64.const {at})))"))
+        .collect();
+    let calls: String = (0..CALLS)
+        .map(|at| {
+            let (from, to) = (at * 3 % VALUES, at * 7 % VALUES);
+            format!(
+                "(local.set $v{to} (i64.sub (call $half (local.get $v{from})) (local.get $v{to})))"
+            )
+        })
+        .collect();
+    let sum: String = (0..VALUES).map(|at| format!("(local.get $v{at}) (i64.xor)")).collect();
+    let f = format!(
+        "(func $half (param $n i64) (result i64) (local $i i32)
+           (loop $l (local.set $i (i32.add (local.get $i) (i32.const 1)))
+             (br_if $l (i32.lt_u (local.get $i) (i32.const 2))))
+           (i64.shr_s (local.get $n) (i64.const 1)))
+         (func (export \"f\") (param $n i32) (result i64) {locals}
+           (loop $next {set} {calls}
+             (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+             (br_if $next (i32.gt_s (local.get $n) (i32.const 0))))
+           (i64.const 0) {sum})"
+    );
+    let result = |rounds: i64| {
+        let mut values = vec![0i64; VALUES as usize];
+        for _ in 0..rounds {
+            (0..).zip(&mut values).for_each(|(at, value)| *value += at);
+            for at in 0..CALLS {
+                let (from, to) = ((at * 3 % VALUES) as usize, (at * 7 % VALUES) as usize);
+                values[to] = (values[from] >> 1) - values[to];
+            }
+        }
+        values.iter().fold(0, |all, value| all ^ value)
+    };
+    check(&f, &[(2, result(2))]);
+}

@@ -29,6 +29,8 @@ pub(crate) struct Body {
     pub graph: Graph,
     /// Offset of the first instruction.
     pub code_offset: u32,
+    /// Bytes from there to the end.
+    pub code_bytes: u32,
     /// Functions that a `ref.func` names, repeats included.
     pub references: Vec<u32>,
 }
@@ -48,6 +50,7 @@ pub(crate) fn build(
     func.read_locals(&mut reader).map_err(facts::invalid)?;
     reader.set_features(*func.features());
     let code_offset = reader.original_position() as u32;
+    let code_bytes = body.range().end as u32 - code_offset;
     let mut builder = Builder::new((facts, effort), signature);
     builder.locals(&func, body.range().start);
     let mut operators = wasmparser::OperatorsReader::new(reader);
@@ -71,7 +74,8 @@ pub(crate) fn build(
         Some(error) => Err(error),
         None => {
             builder.graph.ops.shrink_to_fit();
-            Ok(Body { graph: builder.graph, code_offset, references: builder.references })
+            let (graph, references) = (builder.graph, builder.references);
+            Ok(Body { graph, code_offset, code_bytes, references })
         }
     })
 }
