@@ -49,7 +49,9 @@ pub(crate) fn check_operator(op: &Operator<'_>) -> Result<(), Error> {
         | "function_references"
         | "tail_call"
         | "exceptions"
-        | "wide_arithmetic" => {
+        | "wide_arithmetic"
+        // Only of memories that are not shared, see `rewrite/function/atomics.rs`.
+        | "threads" => {
             return check_types(op);
         }
         "legacy_exceptions" => {
@@ -58,12 +60,17 @@ pub(crate) fn check_operator(op: &Operator<'_>) -> Result<(), Error> {
                 "translate it with `wasm-opt --translate-to-exnref`",
             ));
         }
-        "threads" | "shared_everything_threads" => "threads",
+        "shared_everything_threads" => "threads",
         "gc" => "garbage-collected types",
         "stack_switching" => "stack switching",
         other => other,
     };
     Err(refuse(feature, COMPILE_WITHOUT))
+}
+
+/// Whether an instruction is one of the threads proposal.
+pub(crate) fn is_atomic(op: &Operator<'_>) -> bool {
+    proposal(op) == "threads"
 }
 
 fn check_types(op: &Operator<'_>) -> Result<(), Error> {

@@ -87,6 +87,8 @@ pub(crate) enum Op {
     /// A bulk operation, at these byte offsets, whose length is on top of the stack and only known
     /// at run time. It is an `i64` if `wide`.
     Bulk { start: u32, end: u32, wide: bool },
+    /// An instruction of the threads proposal, at these byte offsets.
+    Atomic { start: u32, end: u32 },
     /// `ref.func` of the function with that original index.
     RefFunc(u32),
     /// `data.drop`

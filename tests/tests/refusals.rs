@@ -25,11 +25,6 @@ const fn function(says: &'static str, wat: &'static str) -> Refused {
 
 /// Function 2 is `$culprit` where there is one; an import and `$innocent` come before it.
 const REFUSED: &[Refused] = &[
-    function(
-        "threads",
-        r#"(memory 1)
-        (func $culprit (drop (i32.atomic.load (i32.const 0))))"#,
-    ),
     module("shared", "(memory 1 1 shared)"),
     module("custom page sizes", "(memory 1 (pagesize 1))"),
     module("garbage-collected", "(type $s (struct (field i32)))"),

@@ -17,7 +17,7 @@ use crate::types::{self, Signature, WasmType};
 use control::Frame;
 
 /// Locals the rewriting adds to those of the graph: the fuel and temporaries.
-const OWN_LOCALS: usize = 16;
+const OWN_LOCALS: usize = 32;
 /// A bulk operation with a constant length up to this is priced statically. It takes eight bytes of
 /// code, so that this bounds what a path can cost for its length: see `abi::DEBT_FLOOR`.
 const STATIC_BULK_MAX: u64 = 256;
@@ -327,6 +327,7 @@ impl<'a> Builder<'a> {
                 Ok(ty) => self.made(&Instruction::TypedSelect(ty)),
                 Err(e) => return self.fail(e.at(offset(self.at.0))),
             },
+            op if features::is_atomic(op) => Op::Atomic { start: self.at.0, end: self.at.1 },
             _ => match self.length_is_wide(op) {
                 Some(wide) => self.bulk(wide),
                 None => at,

@@ -1,5 +1,6 @@
 //! Rewriting one function.
 
+mod atomics;
 mod calls;
 mod resume;
 
@@ -321,6 +322,7 @@ impl<'a> Rewriter<'a> {
                 self.pay_bulk(wide);
                 self.out.raw(&self.shared.wasm[start as usize..end as usize]);
             }
+            Op::Atomic { start, end } => self.atomic(start, end),
             Op::RefFunc(function) => {
                 let function = self.shared.callee(function);
                 self.out.push(&Instruction::RefFunc(function));

@@ -31,7 +31,7 @@ use wasm_encoder::Instruction;
 use super::{Rewriter, Temporary};
 use crate::abi;
 use crate::graph::{BlockId, Call, Callee, HandlersId};
-use crate::rewrite::code::{Label, reference_to};
+use crate::rewrite::code::{Label, Local, reference_to};
 use crate::types::WasmType;
 
 impl Rewriter<'_> {
@@ -98,13 +98,13 @@ impl Rewriter<'_> {
     }
 
     /// A local to hold an operand in, by its number among those of its type.
-    fn held(&mut self, ty: WasmType, number: u32) -> crate::rewrite::code::Local {
+    pub(super) fn held(&mut self, ty: WasmType, number: u32) -> Local {
         let out = &mut self.out;
         *self.held.entry((ty, number)).or_insert_with(|| out.local(ty))
     }
 
     /// Moves operands from the stack into locals of their own.
-    fn hold(&mut self, operands: &[WasmType]) -> Vec<crate::rewrite::code::Local> {
+    fn hold(&mut self, operands: &[WasmType]) -> Vec<Local> {
         // The first of each type is for the target of a call by reference.
         let mut count: HashMap<WasmType, u32> = HashMap::new();
         let mut held = Vec::with_capacity(operands.len());
