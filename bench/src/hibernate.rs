@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use tasklet_engine::{
     Budget, CacheMode, ChannelOptions, DirectoryStore, Engine, EngineOptions, Handed, Hibernation,
-    Message, Module, RunResult, Scheduler, Spawn, TaskletId,
+    Memories, Message, Module, RunResult, Scheduler, Spawn, TaskletId,
 };
 
 #[derive(Parser)]
@@ -23,6 +23,12 @@ struct Args {
     /// Pages of 4 KiB that each has written to, with numbers that are its own.
     #[arg(long, default_value_t = 1)]
     pages: u32,
+    /// How many are in memory at once.
+    #[arg(long, default_value_t = 1000)]
+    batch: usize,
+    /// Has the memories of those cut out of few mappings.
+    #[arg(long)]
+    dense: bool,
     /// Where the store is; by default a temporary directory.
     #[arg(long)]
     directory: Option<PathBuf>,
@@ -52,6 +58,7 @@ fn main() -> anyhow::Result<()> {
     let directory = args.directory.clone().unwrap_or_else(|| temporary.path().to_path_buf());
     let mut options = EngineOptions::default();
     options.cache = CacheMode::Off;
+    options.memories = if args.dense { Memories::Dense } else { Memories::Apart };
     let engine = Engine::new(&options)?;
     let module = Module::load(&engine, &wat::parse_str(GUEST)?)?;
     let mut sched = Scheduler::new(&engine);
@@ -64,9 +71,10 @@ fn main() -> anyhow::Result<()> {
     sched.hibernate(first)?;
     let before = resident();
     let (mut ids, mut leaving) = (Vec::with_capacity(args.tasklets), Duration::ZERO);
+    let all = Instant::now();
     while ids.len() < args.tasklets {
         let begun = ids.len();
-        for _ in begun..args.tasklets.min(begun + 1000) {
+        for _ in begun..args.tasklets.min(begun + args.batch.max(1)) {
             ids.push(sched.spawn(&module, one())?);
         }
         let result = sched.run(Budget::unlimited())?;
@@ -77,10 +85,12 @@ fn main() -> anyhow::Result<()> {
         }
         leaving += started.elapsed();
     }
+    let all = all.elapsed();
     let memory = resident().saturating_sub(before);
     let count = args.tasklets;
     println!("{count} tasklets, {} pages each\n\n| one | |\n|---|---|", args.pages);
     println!("| to hibernate | {:.1} us |", micros(leaving, count));
+    println!("| to be made, to run, and to hibernate | {:.1} us |", micros(all, count));
     println!("| on disk | {} bytes |", bytes_in(&directory)? / count as u64);
     println!("| in memory | {} bytes |", memory / count as u64);
     messages(&mut sched, channel, count)?;

@@ -104,6 +104,11 @@ impl Module {
         }
     }
 
+    /// Whether it is the other, and not the same compiled anew.
+    pub(crate) fn is(&self, other: &Module) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// BLAKE3 of the original.
     pub fn hash(&self) -> Digest {
         self.inner.hash

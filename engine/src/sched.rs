@@ -9,6 +9,7 @@ mod channel;
 mod channels;
 mod clock;
 mod core;
+mod dormitory;
 mod fork;
 mod hibernate;
 mod hooks;
@@ -45,7 +46,7 @@ pub use sets::{Loaded, SetOptions};
 pub use spawn::Spawn;
 
 use self::core::{Core, Place, Refusal};
-use self::hibernate::Dormitory;
+use self::dormitory::Dormitory;
 use self::hooks::Hooks;
 use self::queue::IdMap;
 use self::woken::Woken;
@@ -242,15 +243,15 @@ impl Scheduler {
     pub fn flags(&self, id: TaskletId) -> Flags {
         let Some(place) = self.core.place(id) else { return Flags::default() };
         let seat = self.tasklets.get(&id).and_then(|m| m.tasklet.store.data().seat.as_ref());
-        let seat = seat.or_else(|| self.dormitory.look(id));
+        let asleep = self.dormitory.look(id).unwrap_or_default();
         Flags {
             alive: true,
             paused: place == Place::Paused,
             scheduled: matches!(place, Place::Ready | Place::Current | Place::Blocked(..)),
             blocked: matches!(place, Place::Blocked(..)),
             waiting: matches!(place, Place::Outside | Place::Sleeping | Place::Watching),
-            atomic: seat.is_some_and(|seat| seat.atomic),
-            block_trap: seat.is_some_and(|seat| seat.block_trap),
+            atomic: seat.map_or(asleep.atomic, |seat| seat.atomic),
+            block_trap: seat.map_or(asleep.block_trap, |seat| seat.block_trap),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where tasklets are that are hibernated: bytes by number, outside of memory.
 
 mod directory;
+mod index;
 mod record;
 mod segment;
 

@@ -212,7 +212,7 @@ impl Scheduler {
         // One that is inserted need not come back for that.
         let given = match self.dormitory.channels(id) {
             Some(given) => given,
-            None => &self.member(id)?.channels,
+            None => &self.member(id)?.channels[..],
         };
         Ok(given.get(number as usize).copied())
     }

@@ -144,7 +144,9 @@ impl Scheduler {
 
     pub(super) fn tell_closed(&mut self, woken: Vec<TaskletId>) -> Result<(), Error> {
         for id in woken {
-            self.seat(id)?.answer(Answer::Code(code::CLOSED));
+            if !self.dormitory.tell(id, code::CLOSED) {
+                self.seat(id)?.answer(Answer::Code(code::CLOSED));
+            }
         }
         Ok(())
     }

@@ -49,10 +49,11 @@ pub(crate) struct Watcher {
 }
 
 /// What is kept of a tasklet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Seated {
     place: Place,
-    timer: Option<Timer>,
+    /// NB: boxed, for it is twice as large as all the rest, and most wait for no time.
+    timer: Option<Box<Timer>>,
 }
 
 /// What has become of an attempt to send or receive.
@@ -317,6 +318,19 @@ impl Core {
         let woken = self.close(id);
         self.channels.remove(&id);
         woken
+    }
+
+    /// At most so many of those that wait on channels, by number: of the channels that were made
+    /// first the first who wait. And whether somebody outside serves any that is waited on.
+    pub(crate) fn stuck(&self, most: usize) -> (Vec<TaskletId>, bool) {
+        let waited_on = self.channels.iter().filter(|(_, channel)| !channel.line().is_empty());
+        let mut waited_on: Vec<(ChannelId, &Channel)> = waited_on.map(|(id, c)| (*id, c)).collect();
+        waited_on.sort_unstable_by_key(|(id, _)| *id);
+        let is_external = waited_on.iter().any(|(_, channel)| channel.options.external);
+        let all = waited_on.iter().flat_map(|(_, channel)| channel.line().iter(&self.nodes));
+        let mut ids: Vec<TaskletId> = all.take(most).collect();
+        ids.sort_unstable();
+        (ids, is_external)
     }
 
     fn block(&mut self, slot: Slot, id: ChannelId, direction: Direction) {

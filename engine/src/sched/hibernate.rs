@@ -4,25 +4,21 @@
 //! message can be delivered to one that is hibernated, and a channel be closed on it, without it;
 //! only when its turn comes, or somebody looks at it closer, is it made again.
 
-use std::collections::{HashSet, VecDeque};
-
 use super::core::Place;
-use super::limits::STORE_RESTS_TURNS;
-use super::queue::IdMap;
-use super::{ChannelId, Member, Scheduler, Seat, TaskletId};
+use super::dormitory::Dormitory;
+use super::{ChannelId, Member, Scheduler, TaskletId};
 use crate::capture::SnapshotOptions;
 use crate::error::Error;
 use crate::module::Module;
 use crate::snapshot::Digest;
 use crate::store::Store;
-use crate::tasklet::{Remains, Tasklet};
 
 /// Which tasklets are hibernated by themselves. Only those are that wait on a channel or are paused;
 /// those that are ready, or wait for the system, stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hibernation {
-    idle_turns: Option<u64>,
-    live_max: Option<usize>,
+    pub(super) idle_turns: Option<u64>,
+    pub(super) live_max: Option<usize>,
 }
 
 impl Hibernation {
@@ -46,135 +42,6 @@ impl Hibernation {
     pub fn and_live_max(self, live_max: usize) -> Hibernation {
         Hibernation { live_max: Some(live_max), ..self }
     }
-}
-
-/// A tasklet that is in the store.
-struct Asleep {
-    seat: Seat,
-    channels: Vec<ChannelId>,
-    module: Module,
-    remains: Option<Box<Remains>>,
-}
-
-/// All that a scheduler knows of its store.
-#[derive(Default)]
-pub(super) struct Dormitory {
-    store: Option<Box<dyn Store>>,
-    policy: Hibernation,
-    /// NB: boxed, for a table of a million has room for two.
-    asleep: IdMap<TaskletId, Box<Asleep>>,
-    /// Those that came to be idle, and when, in turns; of one that has not been idle since then
-    /// there is a later entry, or none.
-    idle: VecDeque<(TaskletId, u64)>,
-    /// Turns so far.
-    turns: u64,
-    /// Added to the number of a tasklet: what was in the store before is left alone.
-    first_key: u64,
-    /// Those that the store has.
-    modules: HashSet<Digest>,
-    /// Numbers of tasklets that are no more, still to be removed from the store.
-    left: Vec<u64>,
-    /// Why the policy is suspended, until the run that it happened in returns it.
-    failed: Option<Error>,
-    /// Until this turn it is suspended, if it is not a run that is told.
-    rests_until: u64,
-}
-
-impl Dormitory {
-    fn key(&self, id: TaskletId) -> u64 {
-        self.first_key + id.0
-    }
-
-    fn store(&mut self) -> Option<&mut Box<dyn Store>> {
-        self.store.as_mut()
-    }
-
-    pub(super) fn seat(&mut self, id: TaskletId) -> Option<&mut Seat> {
-        self.asleep.get_mut(&id).map(|asleep| &mut asleep.seat)
-    }
-
-    pub(super) fn channels(&self, id: TaskletId) -> Option<&Vec<ChannelId>> {
-        self.asleep.get(&id).map(|asleep| &asleep.channels)
-    }
-
-    pub(super) fn contains(&self, id: TaskletId) -> bool {
-        self.asleep.contains_key(&id)
-    }
-
-    pub(super) fn look(&self, id: TaskletId) -> Option<&Seat> {
-        self.asleep.get(&id).map(|asleep| &asleep.seat)
-    }
-
-    /// One that is in the store is no more.
-    pub(super) fn forget(&mut self, id: TaskletId) {
-        self.asleep.remove(&id);
-        self.left.push(self.key(id));
-    }
-
-    /// What has gone wrong with the policy, once, for a run that ends with it.
-    pub(super) fn take_failed(&mut self) -> Option<Error> {
-        self.rests_until = 0;
-        self.failed.take()
-    }
-
-    /// The same for whoever goes on: the store is given some time, for a try costs a snapshot.
-    pub(super) fn note_failed(&mut self) -> Option<Error> {
-        let failed = self.failed.take()?;
-        self.rests_until = self.turns.saturating_add(STORE_RESTS_TURNS);
-        Some(failed)
-    }
-
-    /// One is idle from now on.
-    fn note(&mut self, id: TaskletId) -> u64 {
-        if self.store.is_some() && self.policy != Hibernation::never() {
-            self.idle.push_back((id, self.turns));
-        }
-        self.turns
-    }
-
-    /// The next whose time has come.
-    fn next_due(&mut self, live: usize) -> Option<(TaskletId, u64)> {
-        let due = |&mut (_, since): &mut (TaskletId, u64)| {
-            let turns = self.policy.idle_turns;
-            turns.is_some_and(|turns| since.saturating_add(turns) <= self.turns)
-                || self.policy.live_max.is_some_and(|most| live > most)
-        };
-        self.idle.pop_front_if(due)
-    }
-
-    fn put(&mut self, id: TaskletId, module: &Module, bytes: &[u8]) -> Result<(), Error> {
-        let key = self.key(id);
-        let hash = module.hash();
-        let is_known = self.modules.contains(&hash);
-        self.remove_left()?;
-        let Some(store) = self.store() else { return Err(no_store(id)) };
-        if !is_known {
-            store.put_module(hash, module.original())?;
-        }
-        store.put(key, bytes)?;
-        self.modules.insert(hash);
-        Ok(())
-    }
-
-    fn remove_left(&mut self) -> Result<(), Error> {
-        let Some(store) = &mut self.store else { return Ok(()) };
-        while let Some(&key) = self.left.last() {
-            store.remove(key)?;
-            self.left.pop();
-        }
-        Ok(())
-    }
-
-    fn get(&mut self, id: TaskletId) -> Result<Vec<u8>, Error> {
-        let key = self.key(id);
-        let Some(store) = self.store() else { return Err(no_store(id)) };
-        store.get(key)?.ok_or(Error::NotStored { key })
-    }
-}
-
-fn no_store(id: TaskletId) -> Error {
-    let what = "there is no store to put it into: `set_store` gives one";
-    Error::CannotSchedule { verb: "hibernate", id, what }
 }
 
 impl Scheduler {
@@ -205,9 +72,7 @@ impl Scheduler {
         if last > u64::MAX / 2 {
             return Err(Error::limit("a store without numbers for more tasklets"));
         }
-        let turns = self.dormitory.turns;
-        self.dormitory = Dormitory { first_key: last, turns, ..Dormitory::default() };
-        self.dormitory.store = Some(Box::new(store));
+        self.dormitory = Dormitory::new(Box::new(store), last, self.dormitory.turns);
         for member in self.tasklets.values_mut() {
             member.stored = false;
         }
@@ -252,7 +117,7 @@ impl Scheduler {
     /// messages. Nothing happens if it is there already.
     ///
     /// # Errors
-    /// Those of the store and of [`Tasklet::snapshot`], after which it stays in memory;
+    /// Those of the store and of [`Tasklet::snapshot`](crate::Tasklet::snapshot), after which it stays in memory;
     /// [`Error::CannotSchedule`] for one that is running or waits for the system, for one that was
     /// paused while a host import was pending, or without a store;
     /// [`Error::NoSuchTasklet`].
@@ -270,7 +135,6 @@ impl Scheduler {
             Some(_) if self.dormitory.contains(id) => return Ok(()),
             Some(_) => {}
         }
-        self.note_left(id);
         let bytes = self.written(id)?;
         self.leave(id, &bytes)
     }
@@ -278,7 +142,7 @@ impl Scheduler {
     /// Makes a tasklet anew that is in the store. Nothing happens if it is not.
     ///
     /// # Errors
-    /// Those of the store and of [`Tasklet::load`], after which it is still in the store;
+    /// Those of the store and of [`Tasklet::load`](crate::Tasklet::load), after which it is still in the store;
     /// [`Error::NotStored`] if the store has lost it; [`Error::NoSuchTasklet`].
     pub fn wake(&mut self, id: TaskletId) -> Result<(), Error> {
         self.member(id).map(drop)
@@ -313,21 +177,29 @@ impl Scheduler {
 
     /// The module of a tasklet, wherever that is.
     pub(super) fn module_of(&mut self, id: TaskletId) -> Result<Module, Error> {
-        match self.dormitory.asleep.get(&id) {
-            Some(asleep) => Ok(asleep.module.clone()),
+        match self.dormitory.module(id) {
+            Some(module) => Ok(module.clone()),
             None => Ok(self.member(id)?.tasklet.module().clone()),
         }
     }
 
     /// The channels that a tasklet was given, wherever it is.
-    pub(super) fn channels_of(&self, id: TaskletId) -> Vec<ChannelId> {
+    pub(super) fn channels_of(&self, id: TaskletId) -> &[ChannelId] {
         let asleep = self.dormitory.channels(id);
-        let channels = asleep.or_else(|| Some(&self.tasklets.get(&id)?.channels));
-        channels.cloned().unwrap_or_default()
+        asleep.or_else(|| Some(&self.tasklets.get(&id)?.channels)).unwrap_or_default()
+    }
+
+    /// Whether the module of a tasklet imports anything of its seat, wherever it is.
+    pub(super) fn is_linked(&mut self, id: TaskletId) -> Result<bool, Error> {
+        match self.dormitory.look(id) {
+            Some(seat) => Ok(seat.linked),
+            None => Ok(self.seat(id)?.linked),
+        }
     }
 
     /// A tasklet as the store keeps it.
     fn written(&mut self, id: TaskletId) -> Result<Vec<u8>, Error> {
+        self.note_left(id);
         let options = SnapshotOptions { embed_module: false, ..SnapshotOptions::default() };
         let member = self.member(id)?;
         if member.tasklet.holds_import() {
@@ -350,8 +222,7 @@ impl Scheduler {
         let (remains, seat) = member.tasklet.into_remains();
         let mut seat = seat.unwrap_or_default();
         seat.shed();
-        let asleep = Asleep { seat, channels: member.channels, module, remains };
-        self.dormitory.asleep.insert(id, Box::new(asleep));
+        self.dormitory.admit(id, module, &member.channels, seat, remains);
         Ok(())
     }
 
@@ -359,14 +230,15 @@ impl Scheduler {
     pub(super) fn come_back(&mut self, id: TaskletId) -> Result<(), Error> {
         let bytes = self.dormitory.get(id)?;
         let Some(asleep) = self.dormitory.asleep.get_mut(&id) else { return Ok(()) };
-        let mut tasklet = Tasklet::revive(&asleep.module, &bytes, &mut asleep.remains)?;
+        let mut tasklet = asleep.revive(&bytes)?;
         let Some(asleep) = self.dormitory.asleep.remove(&id) else { return Ok(()) };
-        let mut seat = asleep.seat;
+        let channels = asleep.channels().to_vec();
+        let mut seat = asleep.into_seat(id);
         if let Some(written) = tasklet.store.data_mut().seat.take() {
             seat.take_back(written);
         }
         tasklet.store.data_mut().seat = Some(seat);
-        let mut member = Member::new(tasklet, asleep.channels);
+        let mut member = Member::new(tasklet, channels);
         member.stored = true;
         member.idle_since = self.dormitory.note(id);
         self.tasklets.insert(id, Box::new(member));

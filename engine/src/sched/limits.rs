@@ -26,8 +26,14 @@ pub const EVENTS_KEPT_MAX: usize = 1 << 16;
 pub const SHARE_MAX: u32 = 1 << 16;
 /// Ends of tasklets that are remembered; beyond, the oldest is forgotten.
 pub const ENDS_KEPT_MAX: usize = 1 << 16;
+/// Tasklets that a run names of those that wait on channels when nothing is ready: what it costs to
+/// return must not depend on how many are hibernated.
+pub const BLOCKED_TOLD_MAX: usize = 4096;
 /// Nanoseconds after which a blocking run, in which several wait for the system, asks for them again.
 pub const POLL_NS: u64 = 5_000_000;
+/// Pairs of modules and channels that hibernated tasklets may have in common; of more, some are there
+/// more than once.
+pub const KINDS_MAX: usize = 4096;
 /// Turns that hibernation waits for after a failure of the store, if no run ends with that.
 pub const STORE_RESTS_TURNS: u64 = 1000;
 /// Nanoseconds after which a blocking run, in which all wait for time, looks whether one has been

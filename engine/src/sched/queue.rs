@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::num::NonZeroU32;
 
 use super::TaskletId;
 
@@ -33,8 +34,17 @@ impl Hasher for IdHasher {
 }
 
 /// An index into [`Nodes`]; that of one who is gone is used again.
+///
+/// One more than the index, so that there can be none in four bytes: of each tasklet that is
+/// hibernated there is little more in memory than its node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slot(u32);
+pub(crate) struct Slot(NonZeroU32);
+
+impl Slot {
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// One of a line of whoever: what is kept of it, and its neighbours.
 #[derive(Debug)]
@@ -65,12 +75,13 @@ impl<T> Nodes<T> {
         let node = Node { id, what, before: None, behind: None };
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.nodes[slot.0 as usize] = node;
+                self.nodes[slot.index()] = node;
                 slot
             }
             None => {
                 self.nodes.push(node);
-                Slot((self.nodes.len() - 1) as u32)
+                let number = NonZeroU32::new(self.nodes.len() as u32);
+                Slot(number.expect("there are fewer than 2^32"))
             }
         };
         self.slots.insert(id, slot);
@@ -87,20 +98,24 @@ impl<T> Nodes<T> {
     }
 
     pub(crate) fn id(&self, slot: Slot) -> TaskletId {
-        self.nodes[slot.0 as usize].id
+        self.nodes[slot.index()].id
     }
 
     pub(crate) fn get(&self, slot: Slot) -> &T {
-        &self.nodes[slot.0 as usize].what
+        &self.nodes[slot.index()].what
     }
 
     pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut T {
-        &mut self.nodes[slot.0 as usize].what
+        &mut self.nodes[slot.index()].what
     }
 
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
+
+    /// Bytes that are kept of each, but for finding it.
+    #[cfg(test)]
+    pub(crate) const NODE_BYTES: usize = size_of::<Node<T>>();
 
     /// All of them, by number.
     pub(crate) fn sorted(&self) -> Vec<(TaskletId, Slot)> {
@@ -110,7 +125,7 @@ impl<T> Nodes<T> {
     }
 
     fn node(&mut self, slot: Slot) -> &mut Node<T> {
-        &mut self.nodes[slot.0 as usize]
+        &mut self.nodes[slot.index()]
     }
 }
 
@@ -181,7 +196,7 @@ impl Line {
     pub(crate) fn iter<T>(&self, nodes: &Nodes<T>) -> impl Iterator<Item = TaskletId> {
         let mut next = self.first;
         std::iter::from_fn(move || {
-            let node = &nodes.nodes[next?.0 as usize];
+            let node = &nodes.nodes[next?.index()];
             next = node.behind;
             Some(node.id)
         })

@@ -17,10 +17,11 @@ pub enum RunResult {
     /// The budget was used up where one tasklet left the processor to another. All stay queued.
     Expired,
     /// Nothing is ready. These wait on channels, of which somebody outside serves at least one: see
-    /// [`ChannelOptions::external`](super::ChannelOptions::external).
+    /// [`ChannelOptions::external`](super::ChannelOptions::external). Of more than 4,096 these are
+    /// only the first; [`Scheduler::waiting_on`](super::Scheduler::waiting_on) has all of a channel.
     Blocked(Vec<TaskletId>),
     /// Nothing is ready. These wait on channels that nobody outside serves: as it stands they wait
-    /// forever.
+    /// forever. Of more than 4,096 these are only the first.
     Deadlock(Vec<TaskletId>),
     /// Nothing is ready, and some wait for what comes by itself; the next run looks again.
     Waiting {

@@ -2,7 +2,7 @@
 
 use super::answer::After;
 use super::budget::{Account, Budget, Stop, Turn};
-use super::limits::{ATOMIC_STEPS_MAX, ENDS_KEPT_MAX, MESSAGE_BYTES_MAX};
+use super::limits::{ATOMIC_STEPS_MAX, BLOCKED_TOLD_MAX, ENDS_KEPT_MAX, MESSAGE_BYTES_MAX};
 use super::result::RunResult;
 use super::seat::Answer;
 use super::{Member, Scheduler, TaskletId, without_seat};
@@ -240,12 +240,11 @@ impl Scheduler {
 
     /// What there is to say when nothing is ready.
     pub(super) fn nothing_ready(&self, ran: bool) -> RunResult {
-        let (blocked, channels): (Vec<_>, Vec<_>) = self.core.blocked().unzip();
-        let is_external = |id| self.core.channel(id).is_some_and(|c| c.options.external);
+        let (blocked, is_external) = self.core.stuck(BLOCKED_TOLD_MAX);
         match (blocked.is_empty(), ran) {
             (true, true) => RunResult::Finished,
             (true, false) => RunResult::Idle,
-            _ if channels.into_iter().any(is_external) => RunResult::Blocked(blocked),
+            _ if is_external => RunResult::Blocked(blocked),
             _ => RunResult::Deadlock(blocked),
         }
     }

@@ -5,11 +5,13 @@
 //! that a waiting tasklet waits for is here, as plain data, and a snapshot can hold it.
 
 mod calls;
+mod packed;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use calls::{Called, Function, Type};
+pub(crate) use packed::Packed;
 pub(crate) use state::SeatState;
 
 use serde::{Deserialize, Serialize};
@@ -209,6 +211,7 @@ impl Seat {
     /// Leaves behind what only its guest can ask for, if that is in its snapshot.
     pub(crate) fn shed(&mut self) {
         if self.linked {
+            self.channels = Vec::new();
             self.argument = Vec::new();
             self.message = Vec::new();
         }
@@ -217,6 +220,7 @@ impl Seat {
     /// Has that again, of the seat that was written down.
     pub(crate) fn take_back(&mut self, written: Seat) {
         if self.linked {
+            self.channels = written.channels;
             self.argument = written.argument;
             self.message = written.message;
         }

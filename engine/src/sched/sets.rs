@@ -117,7 +117,7 @@ impl Scheduler {
         for id in tasklets {
             let module = self.module_of(*id)?;
             modules.entry(module.hash()).or_insert(module);
-            if self.seat(*id)?.linked {
+            if self.is_linked(*id)? {
                 all.extend(self.channels_of(*id));
             }
         }

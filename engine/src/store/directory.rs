@@ -10,11 +10,12 @@
 //! for at least as many bytes of garbage that are freed, so that a byte that is put costs at most
 //! two that are written, and the directory holds at most twice what is alive, and a segment or two.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::Store;
+use super::index::{Index, Place};
 use super::record::{Header, Kind};
 use super::segment::{self, Appended, Found, Scan};
 use crate::error::Error;
@@ -37,15 +38,6 @@ impl Default for DirectoryOptions {
     }
 }
 
-/// The latest record of a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    segment: u32,
-    /// NB: a segment is as long as it may be before its last record, and only that is longer.
-    offset: u32,
-    bytes: u64,
-}
-
 /// A store in a directory, for one process at a time.
 ///
 /// A process that is killed, at any moment, leaves for each number what was put last, or if it was
@@ -56,7 +48,7 @@ pub struct DirectoryStore {
     directory: PathBuf,
     options: DirectoryOptions,
     modules: ModuleCache,
-    index: HashMap<u64, Place>,
+    index: Index,
     /// All segments, that which is appended to included.
     segments: BTreeSet<u32>,
     appended: Option<Appended>,
@@ -104,7 +96,7 @@ impl DirectoryStore {
             directory,
             options,
             modules: ModuleCache::at(modules),
-            index: HashMap::new(),
+            index: Index::default(),
             appended: None,
             total_bytes: 0,
             live_bytes: 0,
@@ -135,7 +127,7 @@ impl DirectoryStore {
 
     /// Whether none has.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.len() == 0
     }
 
     /// Bytes of its segments. The modules are not among them.
@@ -181,7 +173,7 @@ impl DirectoryStore {
                 self.live_bytes += bytes;
                 self.index.insert(header.key, Place { segment, offset, bytes })
             }
-            _ => self.index.remove(&header.key),
+            _ => self.index.remove(header.key),
         };
         self.live_bytes -= before.map_or(0, |place| place.bytes);
     }
@@ -256,7 +248,7 @@ impl DirectoryStore {
             let (found, contents) = scan.next_whole()?;
             match found {
                 Found::Record(at, header) => {
-                    let here = self.index.get(&header.key);
+                    let here = self.index.get(header.key);
                     if here.is_some_and(|p| p.segment == number && u64::from(p.offset) == at) {
                         self.append(&header, &contents)?;
                     }
@@ -291,7 +283,7 @@ impl Store for DirectoryStore {
     }
 
     fn get(&mut self, key: u64) -> Result<Option<Vec<u8>>, Error> {
-        let Some(place) = self.index.get(&key) else { return Ok(None) };
+        let Some(place) = self.index.get(key) else { return Ok(None) };
         let (segment, at) = (place.segment, u64::from(place.offset));
         let (header, contents) = segment::read(&self.directory, segment, at)?;
         let path = || segment::path(&self.directory, segment);
@@ -307,7 +299,7 @@ impl Store for DirectoryStore {
     }
 
     fn remove(&mut self, key: u64) -> Result<(), Error> {
-        if !self.index.contains_key(&key) {
+        if self.index.get(key).is_none() {
             return Ok(());
         }
         self.append(&Header::new(Kind::Removed, key, &[], 0), &[])?;
@@ -316,9 +308,7 @@ impl Store for DirectoryStore {
     }
 
     fn keys(&mut self) -> Result<Vec<u64>, Error> {
-        let mut keys: Vec<u64> = self.index.keys().copied().collect();
-        keys.sort_unstable();
-        Ok(keys)
+        Ok(self.index.numbers())
     }
 
     fn put_module(&mut self, _hash: Digest, wasm: &[u8]) -> Result<(), Error> {

@@ -318,3 +318,29 @@ fn random_operations_agree_with_the_model() {
         }
     }
 }
+
+/// Of each tasklet that is hibernated this is in memory, and little else.
+#[test]
+fn a_node_is_small() {
+    assert!(Nodes::<Seated>::NODE_BYTES <= 40);
+}
+
+#[test]
+fn those_that_are_stuck_are_told_by_number_and_not_all() {
+    let mut core = Core::default();
+    let closed_to_outside = core.add_channel(ChannelOptions::default());
+    let external = ChannelOptions { external: true, ..ChannelOptions::default() };
+    let external = core.add_channel(external);
+    assert_eq!(core.stuck(9), (vec![], false), "nobody waits on it");
+    let [a, b, c, d] = tasklets(&mut core);
+    for (id, channel) in [(a, external), (d, closed_to_outside), (b, closed_to_outside)] {
+        core.park(id);
+        core.exchange(id, channel, Direction::Receive, Wait::Forever);
+    }
+    assert_eq!(core.stuck(9), (vec![a, b, d], true));
+    assert_eq!(core.stuck(2), (vec![b, d], true));
+    assert_eq!(core.stuck(1), (vec![d], true));
+    core.forget(a);
+    assert_eq!(core.stuck(9), (vec![b, d], false));
+    assert!(core.ready().eq([c]));
+}

@@ -17,12 +17,12 @@ impl Core {
     pub(super) fn set_timer(&mut self, slot: Slot, due_ns: u64) {
         self.cancel_timer(slot);
         let timer = self.timers.set(slot, due_ns);
-        self.nodes.get_mut(slot).timer = Some(timer);
+        self.nodes.get_mut(slot).timer = Some(Box::new(timer));
     }
 
     pub(super) fn cancel_timer(&mut self, slot: Slot) {
         if let Some(timer) = self.nodes.get_mut(slot).timer.take() {
-            self.timers.cancel(timer);
+            self.timers.cancel(*timer);
         }
     }
 
@@ -37,7 +37,7 @@ impl Core {
 
     /// When the wait of this one ends.
     pub(crate) fn due_ns(&self, id: TaskletId) -> Option<u64> {
-        let timer = self.nodes.get(self.nodes.find(id)?).timer?;
+        let timer = self.nodes.get(self.nodes.find(id)?).timer.as_deref()?;
         Some(timer.due_ns())
     }
 
@@ -73,7 +73,7 @@ impl Core {
         for (timer, slot) in self.timers.take() {
             let left = timer.due_ns().saturating_sub(old_ns);
             let timer = self.timers.set(slot, new_ns.saturating_add(left));
-            self.nodes.get_mut(slot).timer = Some(timer);
+            self.nodes.get_mut(slot).timer = Some(Box::new(timer));
         }
     }
 
