@@ -3,6 +3,7 @@
 mod directory;
 mod index;
 mod record;
+mod scan;
 mod segment;
 
 use std::collections::{BTreeMap, HashMap};
@@ -55,6 +56,13 @@ pub trait Store: Send {
     /// # Errors
     /// [`Error::Io`], or whatever the store's are.
     fn get_module(&mut self, hash: Digest) -> Result<Option<Vec<u8>>, Error>;
+
+    /// What has gone wrong since this was asked last, if it is nothing that an operation has failed
+    /// by: that garbage cannot be freed, say. A [`Scheduler`](crate::Scheduler) ends a run with it,
+    /// once. By default nothing has.
+    fn take_failure(&mut self) -> Option<Error> {
+        None
+    }
 }
 
 /// A store in memory, for tests, and for tasklets that are smaller as snapshots.

@@ -56,6 +56,9 @@ struct Seated {
     timer: Option<Box<Timer>>,
 }
 
+// Ten million may be hibernated.
+const _: () = assert!(Nodes::<Seated>::NODE_BYTES <= 40);
+
 /// What has become of an attempt to send or receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exchange {

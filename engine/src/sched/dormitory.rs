@@ -234,7 +234,12 @@ impl Dormitory {
         self.idle.pop_front_if(due)
     }
 
-    pub(super) fn put(&mut self, id: TaskletId, module: &Module, bytes: &[u8]) -> Result<(), Error> {
+    pub(super) fn put(
+        &mut self,
+        id: TaskletId,
+        module: &Module,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
         let key = self.key(id);
         let hash = module.hash();
         let is_known = self.modules.contains(&hash);
@@ -244,6 +249,8 @@ impl Dormitory {
             store.put_module(hash, module.original())?;
         }
         store.put(key, bytes)?;
+        let failure = store.take_failure();
+        self.failed = self.failed.take().or(failure);
         self.modules.insert(hash);
         Ok(())
     }

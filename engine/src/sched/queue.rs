@@ -113,8 +113,7 @@ impl<T> Nodes<T> {
         self.slots.len()
     }
 
-    /// Bytes that are kept of each, but for finding it.
-    #[cfg(test)]
+    /// Of each tasklet that is hibernated this is in memory, and little else.
     pub(crate) const NODE_BYTES: usize = size_of::<Node<T>>();
 
     /// All of them, by number.

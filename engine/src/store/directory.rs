@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use super::Store;
 use super::index::{Index, Place};
 use super::record::{Header, Kind};
-use super::segment::{self, Appended, Found, Scan};
+use super::scan::{Found, Scan};
+use super::segment::{self, Appended};
 use crate::error::Error;
 use crate::module::ModuleCache;
 use crate::snapshot::Digest;
@@ -44,6 +45,9 @@ impl Default for DirectoryOptions {
 /// killed while that was being put, what was there before. A failure of power may take more of what
 /// was put last, up to the last [`sync`](DirectoryStore::sync) or the last full segment, and leaves
 /// what was there before then.
+///
+/// Whatever else is not as it was written is [`Error::StoreDamaged`]: when the directory is opened, if
+/// it is not even known which number has been damaged, and otherwise when that is asked for.
 pub struct DirectoryStore {
     directory: PathBuf,
     options: DirectoryOptions,
@@ -57,6 +61,9 @@ pub struct DirectoryStore {
     live_bytes: u64,
     /// Garbage could not be freed, and is left alone until there are so many bytes.
     compact_from: u64,
+    /// Why it could not, until somebody asks.
+    failure: Option<Error>,
+    torn_bytes: u64,
     compressor: Option<zstd::bulk::Compressor<'static>>,
     /// Held as long as this is there.
     _lock: File,
@@ -101,6 +108,8 @@ impl DirectoryStore {
             total_bytes: 0,
             live_bytes: 0,
             compact_from: 0,
+            failure: None,
+            torn_bytes: 0,
             compressor,
             _lock: lock,
         };
@@ -135,8 +144,17 @@ impl DirectoryStore {
         self.total_bytes
     }
 
+    /// Bytes that were dropped when it was opened: of a record whose writer was killed, or of what had
+    /// not been synced when power failed.
+    pub fn torn_bytes(&self) -> u64 {
+        self.torn_bytes
+    }
+
     /// Takes in what a segment says. Only the last can be torn: all others were synced before
     /// another was begun.
+    ///
+    /// NB: of the contents only those of the very last record are looked at. Others that are damaged
+    /// are so whatever was appended behind them, and whoever asks for them is told.
     fn read_segment(&mut self, number: u32, is_last: bool) -> Result<(), Error> {
         let Some(mut scan) = Scan::open(&self.directory, number)? else {
             let path = segment::path(&self.directory, number);
@@ -146,18 +164,26 @@ impl DirectoryStore {
             self.segments.remove(&number);
             return fs::remove_file(&path).map_err(Error::io("cannot remove", path));
         };
-        let end = loop {
-            let found = match is_last {
-                true => scan.next_whole()?.0,
-                false => scan.next()?,
-            };
-            match found {
-                Found::Record(at, header) => self.note(number, at, &header),
+        let mut latest: Option<(u64, Header)> = None;
+        let mut end = loop {
+            match scan.next()? {
+                Found::Record(at, header) => {
+                    if let Some((at, header)) = latest.replace((at, header)) {
+                        self.note(number, at, &header);
+                    }
+                }
                 Found::End => break scan.position(),
-                Found::Torn(at) if is_last => break at,
-                Found::Torn(at) => return Err(scan.damaged(at)),
+                Found::Short(at) if is_last => break at,
+                Found::Damaged(at) if is_last && scan.is_torn(at)? => break at,
+                Found::Short(at) | Found::Damaged(at) => return Err(scan.damaged(at)),
             }
         };
+        match latest {
+            Some((at, header)) if is_last && scan.is_torn_record(at, &header)? => end = at,
+            Some((at, header)) => self.note(number, at, &header),
+            None => {}
+        }
+        self.torn_bytes += scan.length() - end;
         self.total_bytes += end;
         if is_last {
             self.appended = Some(Appended::open(&self.directory, number, end)?);
@@ -212,13 +238,16 @@ impl DirectoryStore {
     }
 
     /// Frees garbage, if there is too much. What was put or removed is, whatever becomes of that: if
-    /// it fails, for the disk is full or the oldest segment is damaged, it is tried again a segment
-    /// later.
+    /// it fails, for the disk is full or the oldest segment is damaged, that is kept for who asks,
+    /// and it is tried again a segment later.
     fn compact(&mut self) {
         if self.total_bytes >= self.compact_from {
             self.compact_from = match self.free_oldest() {
                 Ok(()) => 0,
-                Err(_) => self.total_bytes.saturating_add(self.options.segment_bytes),
+                Err(error) => {
+                    self.failure = Some(error);
+                    self.total_bytes.saturating_add(self.options.segment_bytes)
+                }
             };
         }
     }
@@ -245,16 +274,18 @@ impl DirectoryStore {
             return Err(segment::damaged(&path, 0, "it has no beginning"));
         };
         loop {
-            let (found, contents) = scan.next_whole()?;
-            match found {
+            match scan.next()? {
                 Found::Record(at, header) => {
                     let here = self.index.get(header.key);
                     if here.is_some_and(|p| p.segment == number && u64::from(p.offset) == at) {
+                        // NB: if they are damaged they are copied as they are, and stay damaged: to
+                        // keep the whole segment for them would keep all garbage, too.
+                        let contents = scan.contents(&header)?;
                         self.append(&header, &contents)?;
                     }
                 }
                 Found::End => break,
-                Found::Torn(at) => return Err(scan.damaged(at)),
+                Found::Short(at) | Found::Damaged(at) => return Err(scan.damaged(at)),
             }
         }
         self.sync()?;
@@ -317,6 +348,10 @@ impl Store for DirectoryStore {
 
     fn get_module(&mut self, hash: Digest) -> Result<Option<Vec<u8>>, Error> {
         self.modules.find(&hash)
+    }
+
+    fn take_failure(&mut self) -> Option<Error> {
+        self.failure.take()
     }
 }
 

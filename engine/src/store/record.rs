@@ -74,8 +74,7 @@ impl Header {
 
     /// `None` for what is no whole header.
     pub(super) fn decode(bytes: &[u8; HEADER_BYTES]) -> Option<Header> {
-        let check: [u8; 8] = first(&bytes[..44]);
-        if bytes[..3] != *MAGIC || bytes[44..] != check {
+        if bytes[..3] != *MAGIC || bytes[44..] != first::<8>(&bytes[..44]) {
             return None;
         }
         let kind = match bytes[3] {

@@ -1,17 +1,17 @@
 //! One file of a store: records one after the other, appended and never changed.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::record::{HEADER_BYTES, Header};
 use crate::error::Error;
 
 /// What a segment begins with: what it is, and the version of its records.
-const MAGIC: &[u8; 16] = b"tasklet segment\x01";
+pub(super) const MAGIC: &[u8; 16] = b"tasklet segment\x01";
 const ENDING: &str = "segment";
 /// Bytes that are read, or written, at once.
-const BUFFER_BYTES: usize = 64 << 10;
+pub(super) const BUFFER_BYTES: usize = 64 << 10;
 
 /// The path of a segment; the later ones have higher numbers.
 pub(super) fn path(directory: &Path, number: u32) -> PathBuf {
@@ -110,95 +110,6 @@ impl Appended {
     }
 }
 
-/// Reads a segment from its beginning.
-pub(super) struct Scan {
-    path: PathBuf,
-    file: BufReader<File>,
-    length: u64,
-    at: u64,
-}
-
-/// What is found of a record, or behind the last.
-pub(super) enum Found {
-    /// It begins there.
-    Record(u64, Header),
-    /// The file ends.
-    End,
-    /// What begins there is no whole record.
-    Torn(u64),
-}
-
-impl Scan {
-    /// `None` if it does not even have the beginning of a segment.
-    pub(super) fn open(directory: &Path, number: u32) -> Result<Option<Scan>, Error> {
-        let path = path(directory, number);
-        let failed = |error| Error::io("cannot read", &path)(error);
-        let mut file = File::open(&path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
-        let mut magic = [0; MAGIC.len()];
-        if length < MAGIC.len() as u64 {
-            return Ok(None);
-        }
-        file.read_exact(&mut magic).map_err(failed)?;
-        if magic != *MAGIC {
-            return Err(damaged(&path, 0, "it is no segment of this version"));
-        }
-        let file = BufReader::with_capacity(BUFFER_BYTES, file);
-        Ok(Some(Scan { path, file, length, at: MAGIC.len() as u64 }))
-    }
-
-    /// The next record, whose contents are left out.
-    pub(super) fn next(&mut self) -> Result<Found, Error> {
-        let begin = self.at;
-        let found = self.header()?;
-        if let Found::Record(_, header) = &found {
-            let skipped = i64::try_from(header.stored).map_err(io::Error::other);
-            let skipped = skipped.and_then(|bytes| self.file.seek_relative(bytes));
-            skipped.map_err(Error::io("cannot read", &self.path))?;
-            self.at = begin + header.record_bytes();
-        }
-        Ok(found)
-    }
-
-    /// The next record, with its contents, which are checked.
-    pub(super) fn next_whole(&mut self) -> Result<(Found, Vec<u8>), Error> {
-        let found = self.header()?;
-        let Found::Record(begin, header) = &found else { return Ok((found, Vec::new())) };
-        let contents = contents(&mut self.file, header, &self.path)?;
-        if !header.is_of(&contents) {
-            return Ok((Found::Torn(*begin), Vec::new()));
-        }
-        self.at = begin + header.record_bytes();
-        Ok((found, contents))
-    }
-
-    /// Where the next record begins.
-    pub(super) fn position(&self) -> u64 {
-        self.at
-    }
-
-    fn header(&mut self) -> Result<Found, Error> {
-        let left = self.length - self.at;
-        if left == 0 {
-            return Ok(Found::End);
-        }
-        if left < HEADER_BYTES as u64 {
-            return Ok(Found::Torn(self.at));
-        }
-        let mut bytes = [0; HEADER_BYTES];
-        self.file.read_exact(&mut bytes).map_err(Error::io("cannot read", &self.path))?;
-        match Header::decode(&bytes) {
-            Some(header) if header.record_bytes() <= left => Ok(Found::Record(self.at, header)),
-            _ => Ok(Found::Torn(self.at)),
-        }
-    }
-
-    /// The error of a place where a whole record should be.
-    pub(super) fn damaged(&self, at: u64) -> Error {
-        damaged(&self.path, at, "no whole record is there")
-    }
-}
-
 /// Reads the record that begins there.
 pub(super) fn read(directory: &Path, number: u32, at: u64) -> Result<(Header, Vec<u8>), Error> {
     let path = path(directory, number);
@@ -219,7 +130,11 @@ pub(super) fn read(directory: &Path, number: u32, at: u64) -> Result<(Header, Ve
 }
 
 /// Contents of which the file is known to be long enough.
-fn contents(file: &mut impl Read, header: &Header, path: &Path) -> Result<Vec<u8>, Error> {
+pub(super) fn contents(
+    file: &mut impl Read,
+    header: &Header,
+    path: &Path,
+) -> Result<Vec<u8>, Error> {
     let mut contents = Vec::new();
     reserve(&mut contents, header.stored)?;
     let read = file.take(header.stored).read_to_end(&mut contents);

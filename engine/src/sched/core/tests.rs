@@ -319,12 +319,6 @@ fn random_operations_agree_with_the_model() {
     }
 }
 
-/// Of each tasklet that is hibernated this is in memory, and little else.
-#[test]
-fn a_node_is_small() {
-    assert!(Nodes::<Seated>::NODE_BYTES <= 40);
-}
-
 #[test]
 fn those_that_are_stuck_are_told_by_number_and_not_all() {
     let mut core = Core::default();

@@ -147,35 +147,154 @@ fn damage_is_found() {
     assert_eq!(open(&folder).len(), 60);
 }
 
-/// What is put is put, even if garbage cannot be freed.
+/// Damage in the segment that was appended to last is told from a record that a killed writer has
+/// left: nothing that was put is dropped, or is what it was before.
 #[test]
-fn garbage_that_cannot_be_freed_stays() {
+fn damage_in_the_last_segment_is_found() {
+    for compression in [None, Some(1)] {
+        let folder = tempdir().expect("a folder");
+        let options = DirectoryOptions { compression, ..DirectoryOptions::default() };
+        let open = || DirectoryStore::open_with(folder.path(), options.clone());
+        let mut store = open().unwrap();
+        let mut alive_from = 0;
+        for round in 0..3 {
+            alive_from = store.bytes() as usize;
+            for key in 0..7 {
+                store.put(key, &contents(301 + 700 * key + 7 * round)).unwrap();
+            }
+        }
+        drop(store);
+        let path = folder.path().join(&files(&folder)[0]);
+        let bytes = fs::read(&path).unwrap();
+        for at in (0..bytes.len()).step_by(11) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x10;
+            fs::write(&path, &damaged).unwrap();
+            let mut errors = Vec::new();
+            match open() {
+                Err(error) => errors.push(error),
+                Ok(mut store) => {
+                    assert_eq!((store.len(), store.torn_bytes()), (7, 0), "byte {at}");
+                    for key in 0..7 {
+                        match store.get(key) {
+                            Ok(got) => assert_eq!(got.unwrap(), contents(301 + 700 * key + 14)),
+                            Err(error) => errors.push(error),
+                        }
+                    }
+                }
+            }
+            // What is no longer alive may be damaged.
+            assert!(errors.len() <= 1 && (at < alive_from || errors.len() == 1));
+            assert!(errors.iter().all(|error| matches!(error, Error::StoreDamaged { .. })));
+            assert_eq!(fs::read(&path).unwrap(), damaged, "it is left as it is");
+        }
+    }
+}
+
+/// What was not on the disk when power failed is zero; what was there before is there.
+#[test]
+fn what_power_took_is_dropped_and_told() {
     let folder = tempdir().expect("a folder");
     let mut store = open(&folder);
-    store.put(0, &contents(601)).unwrap();
-    for key in 1..30 {
-        store.put(key, &contents(601 + 700 * key)).unwrap();
-    }
+    store.put(1, &contents(601)).unwrap();
+    let whole = store.bytes() as usize;
+    store.put(1, &numbers(1).map(|n| n as u8 | 1).take(40_000).collect::<Vec<u8>>()).unwrap();
+    drop(store);
     let path = folder.path().join(&files(&folder)[0]);
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[100] ^= 1;
-    fs::write(&path, &bytes).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    // Within the header, the contents, and behind the record.
+    for from in [whole, whole + 20, 4096, 5 * 4096, 7 * 4096] {
+        for length in [bytes.len(), bytes.len() + 9000] {
+            let mut torn = bytes[..from].to_vec();
+            torn.resize(length, 0);
+            fs::write(&path, &torn).unwrap();
+            let mut store = open(&folder);
+            assert_eq!(store.torn_bytes() as usize, length - whole, "from {from}");
+            assert_eq!(store.get(1).unwrap().unwrap(), contents(601));
+            store.put(2, b"later").unwrap();
+            drop(store);
+            assert_eq!(open(&folder).get(2).unwrap().unwrap(), b"later");
+        }
+    }
+    // Zeros behind a whole record take nothing with them.
+    let longer = [&bytes[..], &[0; 70]].concat();
+    fs::write(&path, &longer).unwrap();
+    let mut store = open(&folder);
+    assert_eq!((store.torn_bytes(), store.get(1).unwrap().unwrap().len()), (70, 40_000));
+    drop(store);
+    // Nor are they what is dropped if there is something behind them.
+    let mut damaged = [&bytes[..whole], &[0; 52], &bytes[whole..]].concat();
+    damaged.resize(damaged.len() + 9000, 0);
+    fs::write(&path, &damaged).unwrap();
+    let opened = DirectoryStore::open(folder.path());
+    assert!(matches!(opened, Err(Error::StoreDamaged { .. })), "{opened:?}");
+    fs::write(&path, [0; 5000]).unwrap();
+    assert!(open(&folder).is_empty());
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, &bytes).unwrap();
+}
+
+/// Puts, until there is much more garbage than there may be.
+fn litter(store: &mut DirectoryStore) {
     for number in 0..100 {
         store.put(7, &contents(1301 + 700 * number)).unwrap();
         assert_eq!(store.get(7).unwrap().unwrap(), contents(1301 + 700 * number));
         store.remove(8).unwrap();
         assert_eq!(store.get(8).unwrap(), None);
     }
+}
+
+/// What is put is put, even if garbage cannot be freed; and that it cannot is told.
+#[test]
+fn garbage_that_cannot_be_freed_stays() {
+    let folder = tempdir().expect("a folder");
+    let mut store = open(&folder);
+    for key in 0..30 {
+        store.put(key, &contents(601 + 700 * key)).unwrap();
+    }
+    let path = folder.path().join(&files(&folder)[0]);
+    // In the header of the first record.
+    flip(&path, 20);
+    assert!(store.take_failure().is_none());
+    litter(&mut store);
     assert!(store.bytes() > 2 * store.live_bytes.max(6000) + 2 * 6800);
     assert!(matches!(store.get(0), Err(Error::StoreDamaged { .. })));
+    let failure = store.take_failure();
+    assert!(matches!(failure, Some(Error::StoreDamaged { offset: 16, .. })), "{failure:?}");
+    assert!(store.take_failure().is_none());
     // Once it can be, it is.
-    bytes[100] ^= 1;
-    fs::write(&path, &bytes).unwrap();
-    for number in 0..20 {
-        store.put(7, &contents(1301 + 700 * number)).unwrap();
-    }
+    flip(&path, 20);
+    litter(&mut store);
     assert!(store.bytes() <= 2 * store.live_bytes.max(6000) + 2 * 6800);
     assert_eq!(store.get(0).unwrap().unwrap(), contents(601));
+    assert!(store.take_failure().is_none());
+}
+
+/// Damaged contents keep no garbage. What is damaged stays so, wherever it is copied to.
+#[test]
+fn damage_is_copied_as_it_is() {
+    let folder = tempdir().expect("a folder");
+    let mut store = open(&folder);
+    for key in 0..30 {
+        store.put(key, &contents(601 + 700 * key)).unwrap();
+    }
+    let path = folder.path().join(&files(&folder)[0]);
+    flip(&path, 100);
+    litter(&mut store);
+    assert!(!path.exists() && store.bytes() <= 2 * store.live_bytes.max(6000) + 2 * 6800);
+    assert!(store.take_failure().is_none());
+    for _ in 0..2 {
+        assert!(matches!(store.get(0), Err(Error::StoreDamaged { .. })));
+        assert_eq!(store.get(1).unwrap().unwrap(), contents(1301));
+        drop(store);
+        store = open(&folder);
+    }
+    store.put(0, b"new").unwrap();
+    assert_eq!(store.get(0).unwrap().unwrap(), b"new");
 }
 
 #[test]
