@@ -85,8 +85,10 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Configure`] when wasmtime refuses the options or this CPU,
-    /// [`Error::Io`] when the cache directory cannot be made.
+    /// [`Error::Io`] when the cache directory cannot be made, [`Error::Limit`] when the process may not
+    /// have the address space of a native stack.
     pub fn new(options: &EngineOptions) -> Result<Engine, Error> {
+        check_address_space(options)?;
         let cache = cache_root(&options.cache)?;
         let configure = |error: wasmtime::Error| Error::Configure(error.into_boxed_dyn_error());
         let mut config = base_config(options);
@@ -135,6 +137,30 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("options", self.options()).finish_non_exhaustive()
     }
+}
+
+/// Address space that compiled code and all that is allocated take at least, besides native stacks.
+const ADDRESS_SPACE_BYTES: u64 = 64 << 20;
+
+/// Refuses to begin where nothing could run: an allocation that fails ends the process. How much
+/// more there must be the programs decide.
+fn check_address_space(options: &EngineOptions) -> Result<(), Error> {
+    let needed = (options.stack_bytes as u64).saturating_add(ADDRESS_SPACE_BYTES);
+    match address_space() {
+        Some(most) if most < needed => Err(Error::limit(format!(
+            "this process may have {most} bytes of address space (`ulimit -v`), and needs {needed} \
+             for native stacks and code alone"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What this process may have of it, if that is limited.
+fn address_space() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    return rustix::process::getrlimit(rustix::process::Resource::As).current;
+    #[cfg(not(target_os = "linux"))]
+    None
 }
 
 fn cache_root(mode: &CacheMode) -> Result<Option<PathBuf>, Error> {

@@ -55,6 +55,21 @@ fn the_spec_suite_holds() {
     }
 }
 
+/// What the suite says of memories also holds of those that are cut out of few mappings. All of it is
+/// `TASKLET_TESTS_MEMORIES=dense`.
+#[test]
+fn what_it_says_of_memories_holds_of_dense_ones() {
+    if ["SPEC", "TASKLET_TESTS_MEMORIES"].iter().any(|name| std::env::var_os(name).is_some()) {
+        return;
+    }
+    let mut again = std::process::Command::new(std::env::current_exe().expect("it runs"));
+    again.args(["--exact", "the_spec_suite_holds", "--nocapture"]);
+    again.env("SPEC", "memory").env("TASKLET_TESTS_MEMORIES", "dense");
+    let output = again.output().expect("it can be run again");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains(" 1 passed"), "{said}");
+}
+
 fn matrix_is_that_of_the_docs(matrix: &str) {
     let path = root().join("docs/proposals.md");
     if std::env::var_os("BLESS").is_some() {

@@ -38,6 +38,23 @@ fn a_full_disk_is_no_answer() {
     to_full("run @counter --steps 1k").exits(124);
 }
 
+/// An allocation that fails ends a process: where nothing could run that is said before.
+#[cfg(target_os = "linux")]
+#[test]
+fn too_little_address_space_is_told() {
+    let bench = Bench::new();
+    let inner = bench.command(words("run @counter --steps 10"));
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -v 102400 && exec \"$0\" \"$@\""]);
+    limited.arg(inner.get_program()).args(inner.get_args());
+    limited.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = inner.get_current_dir() {
+        limited.current_dir(folder);
+    }
+    let run = Run::of(limited.stdin(Stdio::null()).output().unwrap());
+    run.exits(65).says("104857600 bytes of address space");
+}
+
 /// The same of a file of the program's: a limit on its size plays the disk.
 #[cfg(target_os = "linux")]
 #[test]
