@@ -1,19 +1,20 @@
 //! Tasklets on many threads.
 
 mod crew;
+mod line;
+mod lines;
+mod shared;
 #[cfg(test)]
 mod tests;
 
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use self::crew::{Crew, Stretch};
+use self::shared::Shared;
 use crate::error::Error;
-use crate::native;
 use crate::sched::limits::WORKERS_MAX;
-use crate::sched::{Lent, RunResult, Scheduler, TaskletId};
+use crate::sched::{RunResult, Scheduler, TaskletId};
 use crate::trap::Trap;
 
 /// How an [`Executor`] runs.
@@ -85,20 +86,6 @@ pub struct Executor {
     workers: Vec<JoinHandle<()>>,
 }
 
-struct Shared {
-    crew: Mutex<Crew>,
-    /// There may be something to run, or nothing any more.
-    work: Condvar,
-    /// A turn is over.
-    settled: Condvar,
-    /// When those that wait outside were asked last.
-    asked: Mutex<Option<Instant>>,
-    stack_bytes: usize,
-}
-
-/// How long it takes at most until those that wait for a clock or for input are asked again.
-const ASK_AGAIN: Duration = Duration::from_millis(5);
-
 /// An executor whose threads have not stopped in time: it is as it was, but begins no turns.
 #[derive(Debug, thiserror::Error)]
 #[error("{} tasklets still run: a host import has not returned, or a slice is long", running.len())]
@@ -131,14 +118,7 @@ impl Executor {
             let error = Error::limit(format!("{} workers: 1 to {WORKERS_MAX}", options.workers));
             return Err(Box::new(NotStarted { sched, error }));
         }
-        let stack_bytes = sched.stack_bytes();
-        let shared = Arc::new(Shared {
-            crew: Mutex::new(Crew::new(sched, options)),
-            work: Condvar::new(),
-            settled: Condvar::new(),
-            asked: Mutex::new(None),
-            stack_bytes,
-        });
+        let shared = Arc::new(Shared::new(sched, options));
         let mut executor = Executor { shared, workers: Vec::new() };
         for worker in 0..options.workers {
             let shared = executor.shared.clone();
@@ -147,7 +127,7 @@ impl Executor {
                 Ok(spawned) => executor.workers.push(spawned),
                 Err(_) if worker > 0 => break,
                 Err(error) => {
-                    let sched = executor.shared.lock().give_up();
+                    let sched = executor.shared.give_up();
                     let error = Error::limit(format!("threads: {error}"));
                     return Err(Box::new(NotStarted { sched, error }));
                 }
@@ -164,15 +144,12 @@ impl Executor {
     /// Does something with the scheduler, between turns: to spawn, to insert, to send, to look.
     /// A tasklet that runs meanwhile cannot be reached; [`pause`](Executor::pause) makes it so.
     pub fn with<R>(&self, act: impl FnOnce(&mut Scheduler) -> R) -> R {
-        let mut crew = self.shared.lock();
-        // Even if it panics: there may be something to run by then.
-        let _wakes = WakesAll(&self.shared.work);
-        act(&mut crew.sched)
+        act(&mut self.shared.recall().sched)
     }
 
     /// Says what a tasklet may use from now on. Unless said, that is everything, and its share is 1.
     pub fn set_quota(&self, id: TaskletId, quota: &Quota) {
-        self.shared.lock().set_quota(id, quota);
+        self.shared.recall().set_quota(id, quota);
     }
 
     /// What has happened since this was asked last, the latest 65,536 of it.
@@ -187,7 +164,7 @@ impl Executor {
         let until = Instant::now().checked_add(patience);
         let mut crew = self.shared.lock();
         loop {
-            if crew.stopping && crew.running().is_empty() {
+            if crew.stopping && self.shared.running().is_empty() {
                 return None;
             }
             if crew.is_at_rest() {
@@ -210,15 +187,16 @@ impl Executor {
     /// [`Error::NoSuchTasklet`].
     pub fn pause(&self, id: TaskletId, patience: Duration) -> Result<bool, Error> {
         let until = Instant::now().checked_add(patience);
-        let mut crew = self.shared.lock();
+        let mut crew = self.shared.recall();
         let mut interrupted = None;
-        while let Some(handle) = crew.handle(id) {
+        while let Some(handle) = self.shared.handle(id) {
             handle.interrupt();
-            interrupted = Some(handle.clone());
-            crew = match self.shared.turn_over(crew, until) {
-                (crew, true) => crew,
-                (_, false) => return Ok(false),
-            };
+            interrupted = Some(handle);
+            let (turned, in_time) = self.shared.turn_over(crew.reopen(), until);
+            if !in_time {
+                return Ok(false);
+            }
+            crew = self.shared.recall_by(turned);
         }
         // It may have come to wait without a look at that: later it is not to be interrupted.
         if let Some(handle) = interrupted {
@@ -240,16 +218,19 @@ impl Executor {
         let until = Instant::now().checked_add(patience);
         let shared = self.shared.clone();
         let mut crew = shared.stop();
-        while !crew.running().is_empty() {
-            let running = crew.running();
+        loop {
+            let running = shared.running();
+            if running.is_empty() {
+                break;
+            }
             crew = match shared.turn_over(crew, until) {
                 (crew, true) => crew,
                 (_, false) => return Err(Box::new(NotDrained { executor: self, running })),
             };
         }
         let events = crew.take_events();
-        let sched = crew.give_up();
         drop(crew);
+        let sched = shared.give_up();
         for worker in self.workers.drain(..) {
             // A worker catches what panics, and tells of it.
             let _ = worker.join();
@@ -268,170 +249,4 @@ impl std::fmt::Debug for Executor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Executor").field("workers", &self.workers.len()).finish_non_exhaustive()
     }
-}
-
-/// Wakes all who wait there, when it goes.
-struct WakesAll<'a>(&'a Condvar);
-
-impl Drop for WakesAll<'_> {
-    fn drop(&mut self) {
-        self.0.notify_all();
-    }
-}
-
-impl Shared {
-    /// NB: whoever panics with the lock says so, and what is behind it is whole at every call.
-    fn lock(&self) -> MutexGuard<'_, Crew> {
-        self.crew.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stop(&self) -> MutexGuard<'_, Crew> {
-        let mut crew = self.lock();
-        crew.stopping = true;
-        self.work.notify_all();
-        crew
-    }
-
-    /// Waits for the end of a turn; false if that moment comes before.
-    fn turn_over<'a>(
-        &'a self,
-        mut crew: MutexGuard<'a, Crew>,
-        until: Option<Instant>,
-    ) -> (MutexGuard<'a, Crew>, bool) {
-        crew.watching += 1;
-        let (mut crew, in_time) = self.settle(crew, until);
-        crew.watching -= 1;
-        (crew, in_time)
-    }
-
-    /// Waits for what was said to be waited for; false if that moment comes before.
-    fn settle<'a>(
-        &'a self,
-        crew: MutexGuard<'a, Crew>,
-        until: Option<Instant>,
-    ) -> (MutexGuard<'a, Crew>, bool) {
-        // Without an end that could be written down there is none.
-        let left = match until {
-            Some(until) => until.checked_duration_since(Instant::now()),
-            None => Some(Duration::from_secs(3600)),
-        };
-        let Some(left) = left.filter(|left| !left.is_zero()) else { return (crew, false) };
-        let waited = self.settled.wait_timeout(crew, left);
-        (waited.unwrap_or_else(PoisonError::into_inner).0, true)
-    }
-
-    /// A turn is over. NB: to notify costs a system call, even if nobody waits.
-    fn notify(&self, crew: &Crew) {
-        if crew.watching > 0 || crew.watching_rest > 0 && crew.is_at_rest() {
-            self.settled.notify_all();
-        }
-        let is_unwatched = !crew.has_lookout && crew.sched.waits_outside();
-        if crew.parked > 0 && (is_unwatched || crew.sched.has_ready()) {
-            self.work.notify_one();
-        }
-    }
-
-    /// The life of a worker.
-    fn work(&self, worker: usize) {
-        let stack_bytes = self.stack_bytes;
-        let rounds = || {
-            // One native stack for all turns: to change over to it costs as much as many of them.
-            native::with_stack(stack_bytes, || {
-                self.rounds(worker);
-                Ok(())
-            })
-        };
-        let message = match panic::catch_unwind(AssertUnwindSafe(rounds)) {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(panicked) => message(&*panicked),
-        };
-        let mut crew = self.lock();
-        crew.gone(worker, message);
-        self.work.notify_all();
-        self.settled.notify_all();
-    }
-
-    fn rounds(&self, worker: usize) {
-        let mut crew = self.lock();
-        let mut before = None;
-        while !crew.stopping {
-            crew.sched.ask_woken();
-            if crew.sched.waits_outside() && self.is_time_to_ask() {
-                crew.sched.ask_again();
-            }
-            let next = crew.next(worker, before.take());
-            // One that is woken wakes the next, as long as there is something for it.
-            self.notify(&crew);
-            match next {
-                Some(lent) => (crew, before) = self.turn(worker, crew, lent),
-                None => crew = self.park(crew),
-            }
-        }
-        crew.rests(before);
-        self.settled.notify_all();
-    }
-
-    /// Whether those that wait outside are to be asked again: by whoever comes by, but for all workers
-    /// only so often.
-    fn is_time_to_ask(&self) -> bool {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_time = asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN);
-        if is_time {
-            *asked = Some(Instant::now());
-        }
-        is_time
-    }
-
-    /// Waits for something to run, or to stop for. One of those that do looks again for those that
-    /// wait outside.
-    fn park<'a>(&'a self, mut crew: MutexGuard<'a, Crew>) -> MutexGuard<'a, Crew> {
-        crew.parked += 1;
-        let mut crew = match crew.sched.waits_outside() && !crew.has_lookout {
-            true => {
-                crew.has_lookout = true;
-                let waited = self.work.wait_timeout(crew, ASK_AGAIN);
-                let mut crew = waited.unwrap_or_else(PoisonError::into_inner).0;
-                crew.has_lookout = false;
-                crew
-            }
-            false => self.work.wait(crew).unwrap_or_else(PoisonError::into_inner),
-        };
-        crew.parked -= 1;
-        crew
-    }
-
-    /// Runs one, and whoever it hands over to, until a turn is over. Nobody waits for the lock
-    /// meanwhile.
-    fn turn<'a>(
-        &'a self,
-        worker: usize,
-        mut crew: MutexGuard<'a, Crew>,
-        mut lent: Lent,
-    ) -> (MutexGuard<'a, Crew>, Option<TaskletId>) {
-        loop {
-            drop(crew);
-            let id = lent.id();
-            let begun = Instant::now();
-            let ran = panic::catch_unwind(AssertUnwindSafe(|| lent.run(self.stack_bytes)));
-            let time = begun.elapsed();
-            let stretch = match ran {
-                Ok(ran) => Stretch::Ran(ran),
-                Err(panicked) => Stretch::Panicked(message(&*panicked)),
-            };
-            crew = self.lock();
-            let next = crew.back(worker, lent, stretch, time);
-            self.notify(&crew);
-            match next {
-                Some(next) => lent = next,
-                None => return (crew, Some(id)),
-            }
-        }
-    }
-}
-
-/// What a panic says.
-fn message(panicked: &(dyn std::any::Any + Send)) -> String {
-    let text = panicked.downcast_ref::<&str>().map(|text| text.to_string());
-    text.or_else(|| panicked.downcast_ref::<String>().cloned()).unwrap_or_default()
 }

@@ -49,7 +49,7 @@ use self::core::{Core, Place, Refusal};
 use self::dormitory::Dormitory;
 use self::hooks::Hooks;
 use self::queue::IdMap;
-use self::woken::Woken;
+pub(crate) use self::woken::Woken;
 use crate::clock::MonotonicClock;
 use crate::engine::Engine;
 use crate::error::Error;

@@ -44,6 +44,10 @@ const EDGES: &[(&str, &[&str])] = &[
         "engine/src/executor/crew",
         &["wasmtime", "std::fs", "std::net", "std::thread", "std::sync", "Instant"],
     ),
+    (
+        "engine/src/executor/line",
+        &["wasmtime", "std::fs", "std::net", "std::thread", "std::sync", "Instant"],
+    ),
     ("engine/src/executor", &["wasmtime", "std::fs", "std::net"]),
     ("engine/src/store", &["wasmtime", "std::net", "std::time", "std::thread"]),
     ("engine/src/sched", &["wasmtime", "std::fs", "std::net", "std::time", "std::thread"]),

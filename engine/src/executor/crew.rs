@@ -1,17 +1,18 @@
 //! What the workers of an executor share, and all that they decide; it runs nothing.
 //!
 //! A worker asks for what to run ([`Crew::next`]), runs it, and says what has become of it
-//! ([`Crew::back`]). The threads do so holding a lock; the simulation does so in an order that a seed
-//! decides.
+//! ([`Crew::back`]), unless that is another turn, for which its own [`Line`] will do. The threads do so
+//! holding a lock; the simulation does so in an order that a seed decides.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::line::{Charge, Line};
 use super::{Event, ExecutorOptions, Quota};
 use crate::error::Error;
-use crate::sched::limits::{EVENTS_KEPT_MAX, SHARE_MAX};
+use crate::sched::limits::{EVENTS_KEPT_MAX, LINE_MAX, SHARE_MAX};
 use crate::sched::{Back, Budget, Lent, RunResult, Scheduler, TaskletId};
-use crate::tasklet::{Ran, TaskletHandle};
+use crate::tasklet::Ran;
 
 /// What has become of a stretch.
 pub(super) enum Stretch {
@@ -28,17 +29,27 @@ struct Part {
     time_left: Option<Duration>,
 }
 
+/// What a line may do on its own: take in more than one, and have them go on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leave {
+    /// Since when, as a number.
+    pub(super) epoch: u64,
+    /// The latest turn of any tasklet.
+    pub(super) turn: u64,
+}
+
 pub(super) struct Crew {
     pub(super) sched: Scheduler,
     slice: u64,
+    workers: usize,
     parts: HashMap<TaskletId, Part>,
-    /// What each worker runs.
-    running: Vec<Option<(TaskletId, TaskletHandle)>>,
     events: VecDeque<Event>,
     /// No turn begins any more.
     pub(super) stopping: bool,
     /// Workers that wait for something to run.
     pub(super) parked: usize,
+    /// One of these has been woken, and has not come yet.
+    pub(super) has_called: bool,
     /// One of these looks again for those that wait outside.
     pub(super) has_lookout: bool,
     /// Those who wait for the end of a turn, and for the end of all.
@@ -51,32 +62,94 @@ impl Crew {
         Crew {
             sched,
             slice: options.slice_steps.max(1),
+            workers: options.workers,
             parts: HashMap::new(),
-            running: vec![None; options.workers],
             events: VecDeque::new(),
             stopping: false,
             parked: 0,
+            has_called: false,
             has_lookout: false,
             watching: 0,
             watching_rest: 0,
         }
     }
 
-    /// What a worker is to run now; `before` is what it ran until now.
-    pub(super) fn next(&mut self, worker: usize, before: Option<TaskletId>) -> Option<Lent> {
+    /// Whether lines may do anything on their own.
+    pub(super) fn gives_leave(&self) -> bool {
+        !self.stopping && !self.sched.hears_turns()
+    }
+
+    /// What a worker is to run now: the first in its line, or if that is empty of all that are ready;
+    /// `before` is what it ran until now. Without leave the line is empty, and stays so.
+    pub(super) fn next(
+        &mut self,
+        line: &mut Line,
+        leave: Option<Leave>,
+        before: Option<TaskletId>,
+    ) -> Option<Charge> {
         while !self.stopping {
-            let Some(id) = self.sched.next_turn() else { break };
-            let lent = self.begin(worker, before, id);
-            if lent.is_some() {
-                return lent;
+            if let Some(charge) = line.next(self.sched.has_ready()) {
+                return Some(charge);
+            }
+            match leave {
+                _ if !self.sched.has_ready() => break,
+                Some(leave) => {
+                    self.give_back(line);
+                    self.take_share(line, leave);
+                }
+                None => {
+                    let next = self.sched.next_turn();
+                    let charge = next.and_then(|id| self.begin(0, before, id));
+                    if let Some(charge) = charge {
+                        return Some(line.begin(charge));
+                    }
+                }
             }
         }
-        self.rests(before);
         None
     }
 
+    /// Has a worker's line, which is empty, take in its share of all that can run: as many of those
+    /// that are ready.
+    fn take_share(&mut self, line: &mut Line, leave: Leave) {
+        let share = self.sched.run_count().div_ceil(self.workers).min(LINE_MAX);
+        for taken in 0..share {
+            // Each that is in the store comes when it is its turn, and no sooner.
+            if taken > 0 && self.sched.is_next_stored() {
+                break;
+            }
+            let Some(id) = self.sched.next_turn() else { break };
+            if let Some(charge) = self.begin(leave.epoch, None, id) {
+                line.push(charge, leave.turn);
+            }
+        }
+    }
+
+    /// Before anybody becomes ready, who comes behind all that are in the line: those of the line
+    /// that come behind some that are ready go there, too.
+    pub(super) fn settle(&mut self, line: &mut Line) {
+        match self.sched.has_ready() {
+            true => self.give_back(line),
+            false => line.all_ahead(),
+        }
+    }
+
+    fn give_back(&mut self, line: &mut Line) {
+        for charge in line.take_behind() {
+            self.sched.give_back(charge.lent, false);
+        }
+    }
+
+    /// Has the scheduler have all that are in a line.
+    pub(super) fn recall(&mut self, line: &mut Line) {
+        self.give_back(line);
+        for charge in line.take_ahead() {
+            self.sched.give_back(charge.lent, true);
+        }
+    }
+
     /// Begins the turn of one that is out of all lines; if it cannot have one it is paused.
-    fn begin(&mut self, worker: usize, before: Option<TaskletId>, id: TaskletId) -> Option<Lent> {
+    fn begin(&mut self, epoch: u64, before: Option<TaskletId>, id: TaskletId) -> Option<Charge> {
         if self.parts.get(&id).is_some_and(Part::is_used_up) {
             self.sched.park(id);
             self.tell(Event::UsedUp(id));
@@ -88,12 +161,17 @@ impl Crew {
             self.sched.lend(id, self.budget(id))
         });
         match lent {
-            Ok(lent) => Some(self.runs(worker, lent)),
+            Ok(lent) => Some(self.charge(lent, epoch)),
             Err(error) => {
                 self.tell(Event::Failed(id, error));
                 None
             }
         }
+    }
+
+    fn charge(&self, lent: Lent, epoch: u64) -> Charge {
+        let is_plain = self.parts.get(&lent.id()).is_none_or(Part::is_without_end);
+        Charge::new(lent, epoch, is_plain)
     }
 
     /// A worker runs nothing any more.
@@ -106,22 +184,24 @@ impl Crew {
     /// What has become of what a worker ran, and what it is to run at once, if anything.
     pub(super) fn back(
         &mut self,
-        worker: usize,
-        lent: Lent,
+        line: &mut Line,
+        charge: Charge,
         stretch: Stretch,
         time: Duration,
-    ) -> Option<Lent> {
+    ) -> Option<Charge> {
+        let Charge { lent, turn, epoch, .. } = charge;
         let id = lent.id();
         let ran = match stretch {
             Stretch::Ran(ran) => ran,
             Stretch::Panicked(message) => {
-                self.running[worker] = None;
+                line.rest();
                 self.parts.remove(&id);
                 self.sched.lose(lent);
                 self.tell(Event::Panicked(id, message));
                 return None;
             }
         };
+        self.settle(line);
         if let (Some(part), Ok((_, spent))) = (self.parts.get_mut(&id), &ran) {
             part.spend(*spent, time);
         }
@@ -133,17 +213,17 @@ impl Crew {
         if let Some(error) = self.sched.take_hibernation_failure() {
             self.tell(Event::HibernationFailed(error));
         }
-        self.running[worker] = None;
-        match back {
+        line.rest();
+        let next = match back {
             Ok(Back::Goes(lent)) => {
                 let lent = match self.stopping {
                     true => self.sched.shelve(lent)?,
                     false => lent,
                 };
-                Some(self.runs(worker, lent))
+                Some(self.charge(lent, epoch))
             }
             Ok(Back::HandsOver(partner)) if self.stopping && self.sched.defer(partner) => None,
-            Ok(Back::HandsOver(partner)) => self.begin(worker, Some(id), partner),
+            Ok(Back::HandsOver(partner)) => self.begin(epoch, Some(id), partner),
             Ok(Back::Stays) => None,
             Ok(Back::Told(result)) => {
                 self.told(result);
@@ -153,18 +233,15 @@ impl Crew {
                 self.tell(Event::Failed(id, error));
                 None
             }
-        }
+        };
+        // Whoever is handed over to takes the other's turn.
+        next.map(|charge| line.begin(Charge { turn, ..charge }))
     }
 
     fn switch(&mut self, before: Option<TaskletId>, id: TaskletId) {
         if before != Some(id) {
             self.sched.note_switch(before, Some(id));
         }
-    }
-
-    fn runs(&mut self, worker: usize, lent: Lent) -> Lent {
-        self.running[worker] = Some((lent.id(), lent.handle()));
-        lent
     }
 
     fn told(&mut self, result: RunResult) {
@@ -186,12 +263,10 @@ impl Crew {
     }
 
     /// A worker has panicked outside of any guest, and is gone. What it ran, and was deciding about,
-    /// is paused.
-    pub(super) fn gone(&mut self, worker: usize, message: String) {
+    /// is paused; these run.
+    pub(super) fn gone(&mut self, running: &[TaskletId], message: String) {
         self.stopping = true;
-        self.running[worker] = None;
-        let running = self.running();
-        self.sched.pause_all_but(&running);
+        self.sched.pause_all_but(running);
         self.tell(Event::WorkerPanicked(message));
     }
 
@@ -229,16 +304,6 @@ impl Crew {
         }
     }
 
-    /// The handle of one that runs now.
-    pub(super) fn handle(&self, id: TaskletId) -> Option<&TaskletHandle> {
-        self.running.iter().flatten().find(|(of, _)| *of == id).map(|(_, handle)| handle)
-    }
-
-    /// Those that run now.
-    pub(super) fn running(&self) -> Vec<TaskletId> {
-        self.running.iter().flatten().map(|(id, _)| *id).collect()
-    }
-
     /// Nothing runs, and nothing will unless somebody outside does something.
     pub(super) fn is_at_rest(&self) -> bool {
         self.sched.run_count() == 0 && !self.sched.waits_outside()
@@ -246,6 +311,10 @@ impl Crew {
 }
 
 impl Part {
+    fn is_without_end(&self) -> bool {
+        self.steps_left.is_none() && self.time_left.is_none()
+    }
+
     fn is_used_up(&self) -> bool {
         self.steps_left == Some(0) || self.time_left.is_some_and(|left| left.is_zero())
     }

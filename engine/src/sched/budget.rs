@@ -91,6 +91,12 @@ impl Account {
         Turn { slice_left, watcher: watcher.map(|watcher| watcher.id), ..Turn::default() }
     }
 
+    /// Whether who has used up a turn has another as long, and nobody is told.
+    pub(crate) fn is_renewed(&self) -> bool {
+        let Budget { total, soft, round_robin, .. } = self.budget;
+        round_robin && !soft && total.is_none()
+    }
+
     pub(crate) fn is_blocking(&self) -> bool {
         self.budget.blocking
     }

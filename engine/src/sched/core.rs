@@ -145,6 +145,10 @@ impl Core {
         self.ready.iter(&self.nodes)
     }
 
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Those that wait for something outside, first come first.
     pub(crate) fn outside(&self) -> impl Iterator<Item = TaskletId> {
         self.outside.iter(&self.nodes)

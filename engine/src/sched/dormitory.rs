@@ -216,9 +216,14 @@ impl Dormitory {
         Some(failed)
     }
 
+    /// Whether it has to hear of every turn.
+    pub(super) fn counts_turns(&self) -> bool {
+        self.store.is_some() && self.policy != Hibernation::never()
+    }
+
     /// One is idle from now on.
     pub(super) fn note(&mut self, id: TaskletId) -> u64 {
-        if self.store.is_some() && self.policy != Hibernation::never() {
+        if self.counts_turns() {
             self.idle.push_back((id, self.turns));
         }
         self.turns

@@ -268,7 +268,7 @@ impl Scheduler {
     /// none goes until then.
     pub(super) fn turn_over(&mut self, id: TaskletId) {
         self.dormitory.turns += 1;
-        if self.dormitory.store.is_none() || self.dormitory.policy == Hibernation::never() {
+        if !self.dormitory.counts_turns() {
             return;
         }
         self.note_idle(id);

@@ -8,6 +8,8 @@
 use super::budget::{Account, Budget, Turn};
 use super::result::RunResult;
 use super::run::Step;
+use super::seat::{Answer, Request};
+use super::woken::Woken;
 use super::{Member, Scheduler, TaskletId};
 use crate::engine::Engine;
 use crate::error::Error;
@@ -46,6 +48,27 @@ impl Lent {
     /// Runs it. Touches nothing else.
     pub(crate) fn run(&mut self, stack_bytes: usize) -> Result<(Ran, i128), Error> {
         self.member.tasklet.run_on(self.grant, stack_bytes)
+    }
+
+    /// Begins the next turn of one whose turn is over, if nothing of it is the scheduler's to decide:
+    /// if it has yielded, or its slice is over, and it is not to be interrupted. Otherwise nothing has
+    /// changed, and it is to be [taken back](Scheduler::take_back). Touches nothing else.
+    pub(crate) fn renew(&mut self, ran: &Ran) -> bool {
+        if self.turn.is_interrupted || !self.account.is_renewed() {
+            return false;
+        }
+        let Some(seat) = self.member.seat() else { return false };
+        match (ran, &seat.asked) {
+            (Ran::OutOfBudget, _) if !seat.atomic => {}
+            (Ran::Asks, Some(Request::Yield | Request::Sleep { ns: 0 })) => {
+                seat.answer(Answer::Code(0));
+            }
+            _ => return false,
+        }
+        self.turn = self.account.begin(None);
+        self.grant = self.turn.grant(&self.account, seat.atomic);
+        seat.overdue = false;
+        true
     }
 
     fn is_atomic(&mut self) -> bool {
@@ -113,6 +136,16 @@ impl Scheduler {
                 self.give_up(id);
                 Err(error)
             }
+        }
+    }
+
+    /// Takes one back whose turn has not begun: it is ready, before all that are or behind them.
+    pub(crate) fn give_back(&mut self, lent: Lent, is_first: bool) {
+        let Lent { id, member, .. } = lent;
+        self.tasklets.insert(id, member);
+        match is_first {
+            true => self.core.requeue_first(id),
+            false => self.core.requeue(id),
         }
     }
 
@@ -198,7 +231,22 @@ impl Scheduler {
     }
 
     pub(crate) fn has_ready(&self) -> bool {
-        self.core.ready().next().is_some()
+        self.core.has_ready()
+    }
+
+    /// Whether the first that is ready is in the store.
+    pub(crate) fn is_next_stored(&self) -> bool {
+        self.core.ready().next().is_some_and(|id| self.dormitory.contains(id))
+    }
+
+    /// Whether it has to hear of every turn that ends: for a hook, or to know who is idle.
+    pub(crate) fn hears_turns(&self) -> bool {
+        self.hooks.on_switch.is_some() || self.dormitory.counts_turns()
+    }
+
+    /// Those that host imports have woken, for whoever wants to know whether there are any.
+    pub(crate) fn woken(&self) -> Woken {
+        self.woken.clone()
     }
 
     /// Those that wait for the system or for time look again, and if nothing is ready or will be,

@@ -20,6 +20,8 @@ pub const ATOMIC_STEPS_MAX: u64 = 1 << 28;
 pub const MODULES_KEPT_MAX: usize = 1024;
 /// Threads of one executor.
 pub const WORKERS_MAX: usize = 1024;
+/// Tasklets that one worker of an executor takes into its line at once.
+pub const LINE_MAX: usize = 256;
 /// Events of an executor that nobody has asked for yet; beyond, the oldest is forgotten.
 pub const EVENTS_KEPT_MAX: usize = 1 << 16;
 /// The largest share of one tasklet in an executor.

@@ -8,8 +8,8 @@ use super::core::Place;
 use super::{Scheduler, TaskletId};
 
 /// Who has been woken. Imports come back on any thread, so this is shared with their wakers.
-#[derive(Debug, Default)]
-pub(super) struct Woken {
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Woken {
     shared: Arc<Shared>,
 }
 
@@ -54,7 +54,7 @@ impl Wake for WakeOne {
 }
 
 impl Woken {
-    pub(super) fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.shared.any.load(Ordering::Acquire)
     }
 
