@@ -1,5 +1,6 @@
 //! Traps, in terms of the original module.
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Range;
 
@@ -210,6 +211,12 @@ pub(crate) fn translate(metadata: &Metadata, error: &wasmtime::Error) -> Trap {
     let backtrace = error.downcast_ref::<WasmBacktrace>();
     let backtrace = backtrace.map(|b| frames(metadata, b)).unwrap_or_default();
     Trap { kind, message, backtrace }
+}
+
+/// What a panic says.
+pub(crate) fn panic_message(panicked: &(dyn Any + Send)) -> &str {
+    let text = panicked.downcast_ref::<&str>().copied();
+    text.or_else(|| panicked.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
 }
 
 /// The guest's frames on the native stack, innermost first.

@@ -12,6 +12,7 @@ use super::lines::Lines;
 use crate::native;
 use crate::sched::{Scheduler, TaskletId, Woken};
 use crate::tasklet::TaskletHandle;
+use crate::trap::panic_message;
 
 /// How long it takes at most until those that wait for a clock or for input are asked again.
 pub(super) const ASK_AGAIN: Duration = Duration::from_millis(5);
@@ -218,7 +219,7 @@ impl Shared {
         let message = match panic::catch_unwind(AssertUnwindSafe(rounds)) {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
-            Err(panicked) => message(&*panicked),
+            Err(panicked) => panic_message(&*panicked).to_string(),
         };
         let mut crew = self.stop();
         self.lines.hold(worker).rest();
@@ -297,7 +298,7 @@ impl Shared {
             let run = || charge.lent.run(self.stack_bytes);
             let stretch = match panic::catch_unwind(AssertUnwindSafe(run)) {
                 Ok(ran) => Stretch::Ran(ran),
-                Err(panicked) => Stretch::Panicked(message(&*panicked)),
+                Err(panicked) => Stretch::Panicked(panic_message(&*panicked).to_string()),
             };
             let time = begun.map_or(Duration::ZERO, |begun| begun.elapsed());
             let has_news = self.lines.is_watched() && self.has_news();
@@ -400,10 +401,4 @@ impl Shared {
         crew.has_called = false;
         crew
     }
-}
-
-/// What a panic says.
-fn message(panicked: &(dyn std::any::Any + Send)) -> String {
-    let text = panicked.downcast_ref::<&str>().map(|text| text.to_string());
-    text.or_else(|| panicked.downcast_ref::<String>().cloned()).unwrap_or_default()
 }

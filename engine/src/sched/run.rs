@@ -1,5 +1,7 @@
 //! Running: whose turn it is, how long it lasts, and what comes of it.
 
+use std::panic::{self, AssertUnwindSafe};
+
 use super::answer::After;
 use super::budget::{Account, Budget, Stop, Turn};
 use super::limits::{ATOMIC_STEPS_MAX, BLOCKED_TOLD_MAX, ENDS_KEPT_MAX, MESSAGE_BYTES_MAX};
@@ -44,6 +46,10 @@ impl Scheduler {
     ///
     /// A tasklet runs until it waits, yields or ends, or its budget does. In an atomic section it is
     /// not interrupted; that is made up for right behind.
+    ///
+    /// # Panics
+    /// If a host import does, or what it awaits. The tasklet that ran has ended then, as
+    /// [`end`](Scheduler::end) says; the others stay where they are, and the next run goes on with them.
     ///
     /// # Errors
     /// Those of [`Tasklet::run`](crate::Tasklet::run); the tasklet that ran is paused then, and the
@@ -133,7 +139,11 @@ impl Scheduler {
             let member = self.member(id)?;
             let grant = member.begin(id, &mut turn, account)?;
             // What runs touches nothing of the scheduler's but this one tasklet.
-            let (ran, spent) = member.tasklet.run_on(grant, stack_bytes)?;
+            let run = AssertUnwindSafe(|| member.tasklet.run_on(grant, stack_bytes));
+            let (ran, spent) = panic::catch_unwind(run).unwrap_or_else(|panicked| {
+                self.note_end(id);
+                panic::resume_unwind(panicked)
+            })?;
             match self.finish(id, ran, spent, &mut turn, account)? {
                 Step::GoOn => {}
                 step => return Ok(step),
@@ -209,9 +219,9 @@ impl Scheduler {
     }
 
     /// Forgets a tasklet that has ended, but for how.
-    fn ended(&mut self, id: TaskletId) -> Result<Step, Error> {
+    fn note_end(&mut self, id: TaskletId) -> Option<Status> {
         self.core.forget(id);
-        let Some(member) = self.tasklets.remove(&id) else { return Ok(Step::Next) };
+        let member = self.tasklets.remove(&id)?;
         if member.stored {
             self.dormitory.forget(id);
         }
@@ -223,6 +233,12 @@ impl Scheduler {
         {
             self.ends.remove(&oldest);
         }
+        Some(status)
+    }
+
+    /// One has ended, and whoever is to know is told.
+    fn ended(&mut self, id: TaskletId) -> Result<Step, Error> {
+        let Some(status) = self.note_end(id) else { return Ok(Step::Next) };
         match (status, &mut self.hooks.on_trap, self.core.innermost()) {
             (Status::Trapped(trap), Some(call), _) => call(id, &trap),
             (Status::Trapped(trap), None, Some(watcher)) => {

@@ -51,6 +51,12 @@ impl Shared {
         self.inside.store(outer, Ordering::Relaxed);
     }
 
+    /// Notes that no import is on the native stack or pending any more; the one that was, if any.
+    pub(crate) fn leave_all(&self) -> Option<u32> {
+        self.set_pending(None);
+        self.inside.swap(0, Ordering::Relaxed).checked_sub(1)
+    }
+
     /// Notes which import is pending that cannot be issued again.
     pub(crate) fn set_pending(&self, import: Option<u32>) {
         let number = import.map_or(0, |import| import.saturating_add(1));

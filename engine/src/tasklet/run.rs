@@ -1,10 +1,14 @@
 //! Running: slices of fuel, and what ends them.
 
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+
 use tasklet_instrumenter::abi;
 
 use super::{Outcome, Status, Tasklet, Wait, frames};
 use crate::error::Error;
 use crate::exception;
+use crate::host::import_name;
 use crate::native;
 use crate::snapshot::PauseReason;
 use crate::state::{self, Context};
@@ -18,7 +22,7 @@ enum Stop {
     Budget,
     /// [`Tasklet::waiting`] is what for.
     Wait,
-    /// An import of the embedder's has been issued, and is to be polled.
+    /// An import of the embedder's has been issued, and is not there at once.
     Import,
     /// An import has asked for a pause behind it.
     Requested,
@@ -46,6 +50,10 @@ impl Tasklet {
     /// the run, unspent budget is returned: no credit is carried.
     ///
     /// Running a tasklet that has ended returns its outcome again.
+    ///
+    /// # Panics
+    /// If a host import does, or what it awaits. The tasklet has ended with a trap then, of
+    /// [`TrapKind::Host`].
     ///
     /// # Errors
     /// [`Error::Internal`], [`Error::Limit`] when there is no room for the first frame of a call or
@@ -84,7 +92,17 @@ impl Tasklet {
         Ok((ran, i128::from(self.granted()) - i128::from(granted)))
     }
 
+    /// What panics in here, an import or what it awaits, goes on to panic, and ends the tasklet: of its
+    /// stack only a part is left.
     fn advance(&mut self, budget: u64) -> Result<Ran, Error> {
+        let ran = panic::catch_unwind(AssertUnwindSafe(|| self.advance_unguarded(budget)));
+        ran.unwrap_or_else(|panicked| {
+            self.abandon(&*panicked);
+            panic::resume_unwind(panicked)
+        })
+    }
+
+    fn advance_unguarded(&mut self, budget: u64) -> Result<Ran, Error> {
         self.waiting = None;
         self.store.data_mut().meter.end = match budget {
             UNLIMITED => u64::MAX,
@@ -96,7 +114,8 @@ impl Tasklet {
             if self.store.data().shared.take_interrupt() {
                 return self.stopped(Stop::Requested, remaining);
             }
-            // What the host awaits is polled out here, with nothing of the guest on the stack.
+            // What the host awaits is polled out here, with nothing of the guest on the stack; but for
+            // the first time, in the call.
             if self.is_awaiting()
                 && let Some(wait) = self.poll_import()
             {
@@ -117,8 +136,10 @@ impl Tasklet {
                     self.status = Status::Paused(PauseReason::OutOfBudget);
                     return Ok(Ran::OutOfBudget);
                 }
-                // It may be ready at once.
-                Stop::Import => {}
+                Stop::Import => {
+                    self.waiting = self.import_awaited();
+                    return self.stopped(Stop::Import, remaining);
+                }
                 stop => return self.stopped(stop, remaining),
             }
         }
@@ -178,6 +199,22 @@ impl Tasklet {
         let mut trap = Trap { kind, message, backtrace: Vec::new() };
         frames::add_paused_frames(&mut self.store, &mut trap.backtrace)?;
         self.stopped(Stop::trap(trap), 0).map(drop)
+    }
+
+    /// Ends a tasklet in the middle of whose run something has panicked.
+    fn abandon(&mut self, panicked: &(dyn Any + Send)) {
+        let message = format!("it has panicked: {}", trap::panic_message(panicked));
+        let state = self.store.data_mut();
+        let import = state.shared.leave_all();
+        let import = import.or_else(|| state.issued.as_ref().map(|issued| issued.function()));
+        let import = import.map(|import| import_name(&state.metadata, import)).unwrap_or_default();
+        (state.depth, state.withheld) = (0, 0);
+        (state.pause, state.pause_behind) = (None, false);
+        let message = Ended::Host { import, message }.to_string();
+        let trap = Trap { kind: TrapKind::Host, message, backtrace: Vec::new() };
+        self.status = Status::Trapped(trap.clone());
+        // What could still go wrong is of no account any more.
+        let _ = self.stopped(Stop::trap(trap), 0);
     }
 
     /// Whether anything of it has run.

@@ -110,11 +110,16 @@ impl Tasklet {
     /// Polls the host import that is pending. `None` if the guest can go on: then what the import
     /// came to is delivered, or it is issued, when the guest runs.
     pub(super) fn poll_import(&mut self) -> Option<Wait> {
-        let state = self.store.data_mut();
-        let issued = state.issued.as_mut()?;
-        if issued.poll() {
-            return None;
+        match self.store.data_mut().issued.as_mut()?.poll() {
+            true => None,
+            false => self.import_awaited(),
         }
+    }
+
+    /// The host import that is pending, as what is waited for.
+    pub(super) fn import_awaited(&self) -> Option<Wait> {
+        let state = self.store.data();
+        let issued = state.issued.as_ref()?;
         let import = import_name(&state.metadata, issued.function());
         Some(Wait::Import { import, restartable: issued.is_restartable() })
     }
