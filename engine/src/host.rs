@@ -78,13 +78,6 @@ pub(crate) enum Kind {
     Restartable(Arc<Restart>),
 }
 
-impl HostFunction {
-    fn new(params: &[ValType], results: &[ValType], kind: Kind) -> HostFunction {
-        let ty = FunctionType { params: params.to_vec(), results: results.to_vec() };
-        HostFunction { ty, kind }
-    }
-}
-
 /// What would make a snapshot possible that is refused because the tasklet is in an import.
 pub(crate) mod way_out {
     pub(crate) const RUNNING: &str = "it has to return first, then the tasklet can be paused; `HostCtx::pause_behind` has it \
@@ -193,13 +186,26 @@ impl HostBuilder {
     where
         F: Fn(&mut HostCtx<'_>, &[Value]) -> Result<Vec<Value>, HostError> + Send + Sync + 'static,
     {
-        let function = HostFunction::new(params, results, Kind::Immediate(Arc::new(call)));
-        self.provide(module, name, function)
+        self.provide(
+            module,
+            name,
+            (params.to_vec(), results.to_vec()),
+            Kind::Immediate(Arc::new(call)),
+        )
     }
 
-    fn provide(mut self, module: &str, name: &str, function: HostFunction) -> HostBuilder {
-        Arc::make_mut(&mut self.host.functions)
-            .insert((module.to_string(), name.to_string()), function);
+    /// Provides an import of any kind; one that is there already is replaced.
+    fn provide(
+        mut self,
+        module: &str,
+        name: &str,
+        ty: (Vec<ValType>, Vec<ValType>),
+        kind: Kind,
+    ) -> HostBuilder {
+        let (params, results) = ty;
+        let function = HostFunction { ty: FunctionType { params, results }, kind };
+        let import = (module.to_string(), name.to_string());
+        Arc::make_mut(&mut self.host.functions).insert(import, function);
         self
     }
 

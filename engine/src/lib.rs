@@ -84,3 +84,8 @@ pub use verify::{Claim, Difference, Verdict, verify};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// So is that of `docs/host-imports.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/host-imports.md")]
+struct HostImports;

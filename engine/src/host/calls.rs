@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tasklet_instrumenter::FunctionType;
 use wasmtime::{AsContextMut, Caller, Func, FuncType, Store, Val};
 
-use super::issued::{Issued, Pending, Step};
+use super::ctx::host_error;
+use super::issued::{Issued, Outcome, Step};
 use super::link::check_type;
 use super::suspending::Attempt;
 use super::wasi_glue::pause;
@@ -84,19 +85,19 @@ impl Called {
             return Err(Error::internal("another import was pending").into());
         }
         let mut ctx = HostCtx::new(caller, &self.name);
-        let issued = match Issued::step(issued) {
-            Step::Done(outcome) => {
-                let outcome = self.inside(&mut ctx, |ctx| outcome.and_then(|made| made(ctx)))?;
-                ctx.store().data().shared.set_pending(None);
-                return self.finish(&mut ctx, outcome, results);
-            }
-            Step::Wait(issued) => issued,
+        let ready = match Issued::step(issued) {
             Step::Start(attempt) => {
                 let args = arguments(&mut ctx, params)?;
-                match self.inside(&mut ctx, |ctx| issue(kind, attempt, ctx, &args))? {
-                    Ok((attempt, pending)) => Issued::pending(self.number, attempt, pending),
-                    Err(error) => return self.finish(&mut ctx, Err(error), results),
-                }
+                self.inside(&mut ctx, |ctx| self.issue(kind, attempt, ctx, &args))?
+            }
+            Step::Issued(issued) => issued.ready(),
+        };
+        let issued = match ready {
+            Err(issued) => issued,
+            Ok(outcome) => {
+                ctx.store().data().shared.set_pending(None);
+                let returned = self.inside(&mut ctx, |ctx| outcome.and_then(|made| made(ctx)))?;
+                return self.finish(&mut ctx, returned, results);
             }
         };
         if !issued.is_restartable() {
@@ -109,6 +110,35 @@ impl Called {
             *slot = value::to_wasm(ctx.store(), &Value::zero(*ty))?;
         }
         Ok(())
+    }
+
+    /// Starts what the host will await; what is there at once need not be.
+    fn issue(
+        &self,
+        kind: &Kind,
+        attempt: Option<Box<dyn Attempt>>,
+        ctx: &mut HostCtx<'_>,
+        args: &[Value],
+    ) -> Result<Outcome, Issued> {
+        let begun = match kind {
+            Kind::Suspending(start) => start(ctx, args).map(|pending| (None, pending)),
+            Kind::Restartable(restart) => {
+                let attempt = attempt.map_or_else(|| restart(None), Ok);
+                attempt.and_then(|attempt| {
+                    let pending = attempt.start(ctx, args)?;
+                    Ok((Some(attempt), pending))
+                })
+            }
+            Kind::Immediate(_) => Err(HostError::new("it does not suspend")),
+        };
+        match begun {
+            Err(error) => Ok(Err(error)),
+            Ok((attempt, pending)) => {
+                let mut issued = Issued::pending(self.number, attempt, pending);
+                issued.poll();
+                issued.ready()
+            }
+        }
     }
 
     /// Lets the embedder's code run, while no snapshot can be made.
@@ -152,7 +182,8 @@ impl Called {
             return Err(host(format!("returned ({found}) instead of ({expected})")).into());
         }
         for (slot, value) in results.iter_mut().zip(&returned) {
-            *slot = value::to_wasm(ctx.store(), value)?;
+            let value = value::to_wasm(ctx.store(), value);
+            *slot = value.map_err(|error| host(host_error(error).to_string()))?;
         }
         Ok(())
     }
@@ -160,24 +191,6 @@ impl Called {
 
 fn arguments(ctx: &mut HostCtx<'_>, params: &[Val]) -> Result<Vec<Value>, Error> {
     params.iter().map(|value| value::from_wasm(ctx.store(), value)).collect()
-}
-
-/// Starts what the host will await.
-fn issue(
-    kind: &Kind,
-    attempt: Option<Box<dyn Attempt>>,
-    ctx: &mut HostCtx<'_>,
-    args: &[Value],
-) -> Result<(Option<Box<dyn Attempt>>, Pending), HostError> {
-    match kind {
-        Kind::Suspending(start) => Ok((None, start(ctx, args)?)),
-        Kind::Restartable(restart) => {
-            let attempt = attempt.map_or_else(|| restart(None), Ok)?;
-            let pending = attempt.start(ctx, args)?;
-            Ok((Some(attempt), pending))
-        }
-        Kind::Immediate(_) => Err(HostError::new("it does not suspend")),
-    }
 }
 
 /// If a pause was asked for behind this import, takes the guest's fuel away, so that the next check

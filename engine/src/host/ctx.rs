@@ -303,7 +303,9 @@ impl<'a> HostCtx<'a> {
             let import = self.import.to_string();
             done = Err(wasmtime::Error::new(Ended::CallbackLimit { import }));
         }
+        // Said once, by the innermost: of tens of thousands each would look through what the others said.
         if let Err(error) = &done
+            && !error.is::<Ended>()
             && let Some(wasmtime::Trap::StackOverflow) = error.downcast_ref()
         {
             let import = self.import.to_string();
@@ -333,6 +335,11 @@ fn range(address: u64, len: usize, size: usize) -> Result<std::ops::Range<usize>
     }
 }
 
-fn host_error(error: Error) -> HostError {
-    HostError::new(error.to_string())
+/// What the host handed over is nothing of the guest's.
+pub(super) fn host_error(error: Error) -> HostError {
+    match error {
+        // It is made for those who read one.
+        Error::Snapshot { what } => HostError::new(what),
+        error => HostError::new(error.to_string()),
+    }
 }

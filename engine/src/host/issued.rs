@@ -11,6 +11,9 @@ use super::suspending::{Attempt, Delivered};
 /// What an import comes to, some time.
 pub(crate) type Pending = Pin<Box<dyn Future<Output = Result<Delivered, HostError>> + Send>>;
 
+/// What it came to.
+pub(super) type Outcome = Result<Delivered, HostError>;
+
 /// How long a thread that blocks goes without a look at whether it is interrupted: interrupts come
 /// from signal handlers too, which cannot wake it.
 const INTERRUPT_POLL: Duration = Duration::from_millis(50);
@@ -28,17 +31,15 @@ enum Phase {
     /// It is in a snapshot, and has not been issued here.
     Written,
     Pending(Pending),
-    Done(Result<Delivered, HostError>),
+    Done(Outcome),
 }
 
-/// Whether an import that is called has been awaited already.
+/// Whether an import that is called has been issued already.
 pub(super) enum Step {
     /// It is called for the first time here, and what has been written of it.
     Start(Option<Box<dyn Attempt>>),
-    /// It is still awaited.
-    Wait(Issued),
-    /// It came to this.
-    Done(Result<Delivered, HostError>),
+    /// It has been.
+    Issued(Issued),
 }
 
 impl Issued {
@@ -122,12 +123,18 @@ impl Issued {
 
     /// What is to be done when the guest calls it.
     pub(super) fn step(issued: Option<Issued>) -> Step {
-        let Some(issued) = issued else { return Step::Start(None) };
-        let Issued { function, attempt, phase, signal } = issued;
-        match phase {
-            Phase::Written => Step::Start(attempt),
-            Phase::Pending(_) => Step::Wait(Issued { function, attempt, phase, signal }),
-            Phase::Done(outcome) => Step::Done(outcome),
+        match issued {
+            None => Step::Start(None),
+            Some(Issued { phase: Phase::Written, attempt, .. }) => Step::Start(attempt),
+            Some(issued) => Step::Issued(issued),
+        }
+    }
+
+    /// What it came to, if that is there.
+    pub(super) fn ready(self) -> Result<Outcome, Issued> {
+        match self.phase {
+            Phase::Done(outcome) => Ok(outcome),
+            _ => Err(self),
         }
     }
 }

@@ -8,7 +8,7 @@ use tasklet_instrumenter::ValType;
 
 use super::issued::Pending;
 use super::typed::{SuspendFn, SuspendFnWith, WasmResults};
-use super::{HostBuilder, HostCtx, HostError, HostFunction, Kind};
+use super::{HostBuilder, HostCtx, HostError, Kind};
 use crate::encoding;
 use crate::limits::IMPORT_STATE_BYTES_MAX;
 use crate::value::Value;
@@ -231,7 +231,7 @@ impl HostBuilder {
         let start: Arc<Start> = Arc::new(move |ctx, args| {
             call(ctx, args).map(|future| awaited(future, |values| values))
         });
-        self.provide(module, name, HostFunction::new(params, results, Kind::Suspending(start)))
+        self.provide(module, name, (params.to_vec(), results.to_vec()), Kind::Suspending(start))
     }
 
     /// The same of a closure with wasm's types, as [`func_wrap`](HostBuilder::func_wrap) takes them.
@@ -248,9 +248,9 @@ impl HostBuilder {
         name: &str,
         call: impl SuspendFn<P, R>,
     ) -> HostBuilder {
-        let (params, results) = (call.params(), call.results());
+        let ty = (call.params(), call.results());
         let start: Arc<Start> = Arc::new(move |ctx, args| call.start(ctx, args));
-        self.provide(module, name, HostFunction::new(&params, &results, Kind::Suspending(start)))
+        self.provide(module, name, ty, Kind::Suspending(start))
     }
 
     /// Provides a *restartable* import: a suspending one that is safe to issue again. While it is
@@ -296,7 +296,7 @@ impl HostBuilder {
         let start: Arc<StartWith<S>> = Arc::new(move |ctx, args, progress| {
             call(ctx, args, progress).map(|future| awaited(future, |values| values))
         });
-        self.provide(module, name, HostFunction::new(params, results, restart(start)))
+        self.provide(module, name, (params.to_vec(), results.to_vec()), restart(start))
     }
 
     /// The same of a closure with wasm's types, which come behind the progress:
@@ -310,9 +310,9 @@ impl HostBuilder {
     where
         S: Serialize + DeserializeOwned + Send + 'static,
     {
-        let (params, results) = (call.params(), call.results());
+        let ty = (call.params(), call.results());
         let start: Arc<StartWith<S>> =
             Arc::new(move |ctx, args, progress| call.start(ctx, args, progress));
-        self.provide(module, name, HostFunction::new(&params, &results, restart(start)))
+        self.provide(module, name, ty, restart(start))
     }
 }

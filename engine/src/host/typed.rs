@@ -6,7 +6,7 @@ use tasklet_instrumenter::ValType;
 
 use super::issued::Pending;
 use super::suspending::{Deliver, Progress, awaited};
-use super::{HostBuilder, HostCtx, HostError, HostFunction, Implementation, Kind};
+use super::{HostBuilder, HostCtx, HostError, Implementation, Kind};
 use crate::value::Value;
 
 mod sealed {
@@ -276,8 +276,8 @@ impl HostBuilder {
     ///     });
     /// ```
     pub fn func_wrap<P, R>(self, module: &str, name: &str, call: impl HostFn<P, R>) -> HostBuilder {
-        let (params, results) = (call.params(), call.results());
+        let ty = (call.params(), call.results());
         let call: Arc<Implementation> = Arc::new(move |ctx, args| call.call(ctx, args));
-        self.provide(module, name, HostFunction::new(&params, &results, Kind::Immediate(call)))
+        self.provide(module, name, ty, Kind::Immediate(call))
     }
 }
