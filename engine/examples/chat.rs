@@ -1,6 +1,6 @@
 //! A chat of ten thousand tasklets, each an instance of its own with a memory of its own.
 //!
-//! `cargo run --release -p tasklet-engine --example chat -- 10000 3`
+//! `cargo build --release --workspace --examples`, and `target/release/examples/chat 10000 3`
 
 mod outside;
 

@@ -1,7 +1,7 @@
 //! The loop of a game. In the middle of it the world is written down and destroyed; from what was
 //! written it goes on.
 //!
-//! `cargo run --release -p tasklet-engine --example game`
+//! `cargo build --release --workspace --examples`, and `target/release/examples/game`
 
 mod outside;
 

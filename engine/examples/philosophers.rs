@@ -1,7 +1,7 @@
 //! The dining philosophers: once with a left-handed one among them, and once all greedy, which the
 //! scheduler recognises as a deadlock.
 //!
-//! `cargo run --release -p tasklet-engine --example philosophers -- 2`
+//! `cargo build --release --workspace --examples`, and `target/release/examples/philosophers 2`
 
 mod outside;
 
@@ -30,7 +30,8 @@ fn main() -> Outcome<()> {
     println!("greedily: a deadlock");
     for id in stuck {
         if let Some((channel, direction)) = sched.blocked_on(id) {
-            println!("  tasklet {id} waits to {direction:?} on channel {channel}");
+            let channel = sched.channel_name(channel).unwrap_or_default();
+            println!("  tasklet {id} waits to {direction:?} on {channel}");
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Two tasklets and a ball.
 //!
-//! `cargo run --release -p tasklet-engine --example ping-pong -- 3`
+//! `cargo build --release --workspace --examples`, and `target/release/examples/ping-pong 3`
 
 mod outside;
 

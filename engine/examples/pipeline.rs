@@ -1,6 +1,6 @@
 //! A pipeline of generators, which sieves prime numbers and grows at its end.
 //!
-//! `cargo run --release -p tasklet-engine --example pipeline -- 50`
+//! `cargo build --release --workspace --examples`, and `target/release/examples/pipeline 50`
 
 mod outside;
 

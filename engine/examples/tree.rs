@@ -1,7 +1,7 @@
 //! A walk of a tree by a tasklet that forks where there is a choice: all ways to put n queens on a
 //! board.
 //!
-//! `cargo run --release -p tasklet-engine --example tree -- 6`
+//! `cargo build --release --workspace --examples`, and `target/release/examples/tree 6`
 
 mod outside;
 

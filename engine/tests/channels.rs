@@ -192,18 +192,22 @@ fn closing_wakes_who_waits() {
     assert!(w.sched.end(a).is_some() && w.sched.end(b).is_some());
     assert_eq!(w.sched.balance(c).unwrap(), 0);
     assert!(matches!(w.sched.try_receive(c), Err(Error::ChannelClosed { .. })));
+    assert!(w.sched.is_closed(c).unwrap());
     // Nobody can wait on it now, until it is opened again.
     spawn(&mut w, "receiver");
     assert_eq!(run(&mut w), RunResult::Finished);
     assert_eq!(w.log.take(), [-1, -1]);
     w.sched.open(c).unwrap();
+    assert!(!w.sched.is_closed(c).unwrap());
+    assert_eq!(w.sched.channel_name(c), Some("c"));
     let id = spawn(&mut w, "receiver");
     assert_eq!(run(&mut w), RunResult::Deadlock(vec![id]));
     w.sched.remove_channel(c).unwrap();
     assert_eq!(run(&mut w), RunResult::Finished);
     assert_eq!(w.log.take(), [-1, -1]);
     assert_eq!(w.sched.balance(c).unwrap_err().kind(), ErrorKind::NotFound);
-    assert_eq!(w.sched.find_channel("c"), None);
+    assert_eq!(w.sched.is_closed(c).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!((w.sched.find_channel("c"), w.sched.channel_name(c)), (None, None));
 }
 
 #[test]
@@ -308,6 +312,7 @@ fn one_that_somebody_outside_serves_is_no_deadlock() {
     assert_eq!(run(&mut w), RunResult::Deadlock(vec![id]));
     let options = ChannelOptions { external: true, ..ChannelOptions::default() };
     w.sched.set_channel_options(c, options).unwrap();
+    assert_eq!(w.sched.channel_options(c).unwrap(), options);
     assert_eq!(run(&mut w), RunResult::Blocked(vec![id]));
 }
 

@@ -42,6 +42,29 @@ impl Scheduler {
         self.names.get(name).copied()
     }
 
+    /// What a channel is called here.
+    pub fn channel_name(&self, id: ChannelId) -> Option<&str> {
+        self.channel_names.get(&id).map(String::as_str)
+    }
+
+    /// How a channel behaves.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchChannel`].
+    pub fn channel_options(&self, id: ChannelId) -> Result<ChannelOptions, Error> {
+        self.known(id)?;
+        Ok(self.core.channel(id).map(|channel| channel.options).unwrap_or_default())
+    }
+
+    /// Whether a channel is closed.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchChannel`].
+    pub fn is_closed(&self, id: ChannelId) -> Result<bool, Error> {
+        self.known(id)?;
+        Ok(self.core.channel(id).is_none_or(|channel| channel.closed))
+    }
+
     /// Changes how a channel behaves, from the next exchange on.
     ///
     /// # Errors
