@@ -34,7 +34,14 @@ struct Kind {
 enum Kept {
     /// There is nothing else.
     Packed(Packed),
+    Hosted(Box<Hosted>),
     Whole(Box<Whole>),
+}
+
+/// What its host gave it, too.
+struct Hosted {
+    seat: Packed,
+    remains: Option<Box<Remains>>,
 }
 
 struct Whole {
@@ -51,6 +58,7 @@ impl Asleep {
     pub(super) fn revive(&mut self, bytes: &[u8]) -> Result<Tasklet, Error> {
         let remains = match &mut self.kept {
             Kept::Packed(_) => &mut None,
+            Kept::Hosted(hosted) => &mut hosted.remains,
             Kept::Whole(whole) => &mut whole.remains,
         };
         Tasklet::revive(&self.kind.module, bytes, remains)
@@ -58,7 +66,8 @@ impl Asleep {
 
     pub(super) fn into_seat(self, id: TaskletId) -> Seat {
         match self.kept {
-            Kept::Packed(packed) => packed.unpack(id),
+            Kept::Packed(seat) => seat.unpack(id),
+            Kept::Hosted(hosted) => hosted.seat.unpack(id),
             Kept::Whole(whole) => whole.seat,
         }
     }
@@ -124,8 +133,9 @@ impl Dormitory {
     ) {
         let kind = self.kind(module, channels);
         let kept = match (seat.pack(), remains) {
-            (Some(packed), None) => Kept::Packed(packed),
-            (_, remains) => Kept::Whole(Box::new(Whole { seat, remains })),
+            (Some(seat), None) => Kept::Packed(seat),
+            (Some(seat), remains) => Kept::Hosted(Box::new(Hosted { seat, remains })),
+            (None, remains) => Kept::Whole(Box::new(Whole { seat, remains })),
         };
         self.asleep.insert(id, Asleep { kind, kept });
     }
@@ -151,12 +161,17 @@ impl Dormitory {
     /// The seat of one that is in the store, unpacked.
     pub(super) fn seat(&mut self, id: TaskletId) -> Option<&mut Seat> {
         let kept = &mut self.asleep.get_mut(&id)?.kept;
-        if let Kept::Packed(packed) = *kept {
-            *kept = Kept::Whole(Box::new(Whole { seat: packed.unpack(id), remains: None }));
+        let packed = match kept {
+            Kept::Packed(seat) => Some((*seat, None)),
+            Kept::Hosted(hosted) => Some((hosted.seat, hosted.remains.take())),
+            Kept::Whole(_) => None,
+        };
+        if let Some((seat, remains)) = packed {
+            *kept = Kept::Whole(Box::new(Whole { seat: seat.unpack(id), remains }));
         }
         match kept {
             Kept::Whole(whole) => Some(&mut whole.seat),
-            Kept::Packed(_) => None,
+            Kept::Packed(_) | Kept::Hosted(_) => None,
         }
     }
 
@@ -164,13 +179,14 @@ impl Dormitory {
     /// is answered there. Others, however many, take no more memory for that.
     pub(super) fn tell(&mut self, id: TaskletId, code: i64) -> bool {
         let kept = self.asleep.get_mut(&id).map(|asleep| &mut asleep.kept);
-        match (kept, i32::try_from(code)) {
-            (Some(Kept::Packed(packed)), Ok(code)) => {
-                *packed = packed.told(code);
-                true
-            }
-            _ => false,
-        }
+        let seat = match kept {
+            Some(Kept::Packed(seat)) => seat,
+            Some(Kept::Hosted(hosted)) => &mut hosted.seat,
+            Some(Kept::Whole(_)) | None => return false,
+        };
+        let Ok(code) = i32::try_from(code) else { return false };
+        *seat = seat.told(code);
+        true
     }
 
     pub(super) fn module(&self, id: TaskletId) -> Option<&Module> {
@@ -186,10 +202,13 @@ impl Dormitory {
     }
 
     pub(super) fn look(&self, id: TaskletId) -> Option<Look> {
+        let packed = |seat: Packed| {
+            let Packed { linked, atomic, block_trap, .. } = seat;
+            Look { linked, atomic, block_trap }
+        };
         Some(match &self.asleep.get(&id)?.kept {
-            Kept::Packed(Packed { linked, atomic, block_trap, .. }) => {
-                Look { linked: *linked, atomic: *atomic, block_trap: *block_trap }
-            }
+            Kept::Packed(seat) => packed(*seat),
+            Kept::Hosted(hosted) => packed(hosted.seat),
             Kept::Whole(whole) => {
                 let Seat { linked, atomic, block_trap, .. } = whole.seat;
                 Look { linked, atomic, block_trap }

@@ -31,11 +31,15 @@ pub struct DirectoryOptions {
     pub segment_bytes: u64,
     /// How hard zstd tries, from 1 to 22; `None` leaves records as they are. Default 1.
     pub compression: Option<i32>,
+    /// Opens a directory in spite of damage: what is no record is skipped, up to the next that is.
+    /// Of a number whose latest record is skipped so an earlier one comes to light, or none. Damaged
+    /// contents are told as always. Default no.
+    pub skips_damage: bool,
 }
 
 impl Default for DirectoryOptions {
     fn default() -> DirectoryOptions {
-        DirectoryOptions { segment_bytes: 64 << 20, compression: Some(1) }
+        DirectoryOptions { segment_bytes: 64 << 20, compression: Some(1), skips_damage: false }
     }
 }
 
@@ -64,6 +68,7 @@ pub struct DirectoryStore {
     /// Why it could not, until somebody asks.
     failure: Option<Error>,
     torn_bytes: u64,
+    skipped_bytes: u64,
     compressor: Option<zstd::bulk::Compressor<'static>>,
     /// Held as long as this is there.
     _lock: File,
@@ -110,6 +115,7 @@ impl DirectoryStore {
             compact_from: 0,
             failure: None,
             torn_bytes: 0,
+            skipped_bytes: 0,
             compressor,
             _lock: lock,
         };
@@ -150,6 +156,11 @@ impl DirectoryStore {
         self.torn_bytes
     }
 
+    /// Bytes that were skipped when it was opened: see [`DirectoryOptions::skips_damage`].
+    pub fn skipped_bytes(&self) -> u64 {
+        self.skipped_bytes
+    }
+
     /// Takes in what a segment says. Only the last can be torn: all others were synced before
     /// another was begun.
     ///
@@ -175,7 +186,10 @@ impl DirectoryStore {
                 Found::End => break scan.position(),
                 Found::Short(at) if is_last => break at,
                 Found::Damaged(at) if is_last && scan.is_torn(at)? => break at,
-                Found::Short(at) | Found::Damaged(at) => return Err(scan.damaged(at)),
+                Found::Short(at) | Found::Damaged(at) => {
+                    self.skip(&mut scan, at)?;
+                    self.skipped_bytes += scan.position() - at;
+                }
             }
         };
         match latest {
@@ -189,6 +203,14 @@ impl DirectoryStore {
             self.appended = Some(Appended::open(&self.directory, number, end)?);
         }
         Ok(())
+    }
+
+    /// Goes on behind damage, if it may.
+    fn skip(&self, scan: &mut Scan, at: u64) -> Result<(), Error> {
+        match self.options.skips_damage {
+            true => scan.skip(at),
+            false => Err(scan.damaged(at)),
+        }
     }
 
     /// A record is the latest of its number.
@@ -285,7 +307,7 @@ impl DirectoryStore {
                     }
                 }
                 Found::End => break,
-                Found::Short(at) | Found::Damaged(at) => return Err(scan.damaged(at)),
+                Found::Short(at) | Found::Damaged(at) => self.skip(&mut scan, at)?,
             }
         }
         self.sync()?;

@@ -104,7 +104,7 @@ impl Scan {
     pub(super) fn is_torn(&mut self, begin: u64) -> Result<bool, Error> {
         let torn = self
             .ends_in_zeros(begin)
-            .and_then(|zeros| Ok(zeros && !self.has_header_behind(begin)?));
+            .and_then(|zeros| Ok(zeros && self.header_behind(begin)?.is_none()));
         torn.map_err(Error::io("cannot read", &self.path))
     }
 
@@ -131,19 +131,34 @@ impl Scan {
         Ok(bytes.iter().all(|byte| *byte == 0))
     }
 
-    fn has_header_behind(&mut self, begin: u64) -> io::Result<bool> {
-        self.file.seek(SeekFrom::Start(begin + 1))?;
+    /// Goes on with the next header behind that place, or at the end.
+    pub(super) fn skip(&mut self, begin: u64) -> Result<(), Error> {
+        let next = self.header_behind(begin).map_err(Error::io("cannot read", &self.path))?;
+        self.at = next.unwrap_or(self.length);
+        let there = self.file.seek(SeekFrom::Start(self.at));
+        there.map_err(Error::io("cannot read", &self.path))?;
+        self.unread = 0;
+        Ok(())
+    }
+
+    /// Where the next header is behind that place.
+    fn header_behind(&mut self, begin: u64) -> io::Result<Option<u64>> {
+        let mut at = begin + 1;
+        self.file.seek(SeekFrom::Start(at))?;
         let mut bytes = Vec::new();
         loop {
             let read = self.file.by_ref().take(BUFFER_BYTES as u64).read_to_end(&mut bytes)?;
-            let mut headers = bytes.windows(HEADER_BYTES).filter_map(<[u8]>::first_chunk);
-            if headers.any(|bytes| Header::decode(bytes).is_some()) {
-                return Ok(true);
+            let mut headers = bytes.windows(HEADER_BYTES).map(<[u8]>::first_chunk);
+            let is_one = |bytes: Option<&_>| bytes.is_some_and(|b| Header::decode(b).is_some());
+            if let Some(position) = headers.position(is_one) {
+                return Ok(Some(at + position as u64));
             }
             if read == 0 {
-                return Ok(false);
+                return Ok(None);
             }
-            bytes.drain(..bytes.len().saturating_sub(HEADER_BYTES - 1));
+            let looked_at = bytes.len().saturating_sub(HEADER_BYTES - 1);
+            bytes.drain(..looked_at);
+            at += looked_at as u64;
         }
     }
 

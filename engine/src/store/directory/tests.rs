@@ -6,7 +6,7 @@ use super::*;
 
 /// Small segments, so that a test has many.
 fn options(compression: Option<i32>) -> DirectoryOptions {
-    DirectoryOptions { segment_bytes: 6000, compression }
+    DirectoryOptions { segment_bytes: 6000, compression, ..DirectoryOptions::default() }
 }
 
 fn open(folder: &TempDir) -> DirectoryStore {
@@ -272,6 +272,45 @@ fn garbage_that_cannot_be_freed_stays() {
     assert!(store.bytes() <= 2 * store.live_bytes.max(6000) + 2 * 6800);
     assert_eq!(store.get(0).unwrap().unwrap(), contents(601));
     assert!(store.take_failure().is_none());
+}
+
+/// Whoever asks for it has what is not damaged, and is told how much is.
+#[test]
+fn damage_can_be_skipped() {
+    let folder = tempdir().expect("a folder");
+    let mut store = open(&folder);
+    let record = |key: u64| contents(601 + 700 * key);
+    for key in 0..30 {
+        store.put(key, &record(key)).unwrap();
+    }
+    store.put(2, b"the latest").unwrap();
+    drop(store);
+    let names = files(&folder);
+    // The header of the first record of the first and of the last segment.
+    for name in [&names[0], &names[names.len() - 1]] {
+        flip(&folder.path().join(name), 20);
+    }
+    let refused = DirectoryStore::open(folder.path());
+    assert!(matches!(refused, Err(Error::StoreDamaged { offset: 16, .. })), "{refused:?}");
+    let skips = DirectoryOptions { skips_damage: true, ..options(Some(1)) };
+    let reopen = || DirectoryStore::open_with(folder.path(), skips.clone()).unwrap();
+    let mut store = reopen();
+    let skipped = store.skipped_bytes();
+    assert!((2 * 52..2 * 700).contains(&skipped) && store.torn_bytes() == 0, "{skipped}");
+    assert_eq!((store.len(), store.get(0).unwrap()), (28, None));
+    for key in store.keys().unwrap().into_iter().filter(|key| *key != 2) {
+        assert_eq!(store.get(key).unwrap().unwrap(), record(key));
+    }
+    assert_eq!(store.get(2).unwrap().unwrap(), b"the latest");
+    let whole = store.keys().unwrap();
+    // It goes with the garbage.
+    litter(&mut store);
+    litter(&mut store);
+    drop(store);
+    let mut store = reopen();
+    assert!(store.take_failure().is_none() && store.skipped_bytes() < skipped);
+    let left: Vec<u64> = whole.into_iter().filter(|key| ![7, 8].contains(key)).collect();
+    assert!(left.iter().all(|key| store.keys().unwrap().contains(key)));
 }
 
 /// Damaged contents keep no garbage. What is damaged stays so, wherever it is copied to.
