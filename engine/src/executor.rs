@@ -1,5 +1,6 @@
 //! Tasklets on many threads.
 
+mod bell;
 mod crew;
 mod line;
 mod lines;

@@ -10,9 +10,12 @@ use std::time::Duration;
 use super::line::{Charge, Line};
 use super::{Event, ExecutorOptions, Quota};
 use crate::error::Error;
-use crate::sched::limits::{EVENTS_KEPT_MAX, LINE_MAX, SHARE_MAX};
+use crate::sched::limits::{EVENTS_KEPT_MAX, LINE_MAX, POLL_NS, SHARE_MAX};
 use crate::sched::{Back, Budget, Lent, RunResult, Scheduler, TaskletId};
 use crate::tasklet::Ran;
+
+/// By how much sooner somebody has to be due for another worker to look, in nanoseconds.
+const LOOKOUT_NS: u64 = 50_000;
 
 /// What has become of a stretch.
 pub(super) enum Stretch {
@@ -50,8 +53,10 @@ pub(super) struct Crew {
     pub(super) parked: usize,
     /// One of these has been woken, and has not come yet.
     pub(super) has_called: bool,
-    /// One of these looks again for those that wait outside.
-    pub(super) has_lookout: bool,
+    /// When one of these looks again, in nanoseconds.
+    pub(super) lookout_ns: Option<u64>,
+    /// When those that wait outside have looked last.
+    asked_ns: Option<u64>,
     /// Those who wait for the end of a turn, and for the end of all.
     pub(super) watching: usize,
     pub(super) watching_rest: usize,
@@ -68,7 +73,8 @@ impl Crew {
             stopping: false,
             parked: 0,
             has_called: false,
-            has_lookout: false,
+            lookout_ns: None,
+            asked_ns: None,
             watching: 0,
             watching_rest: 0,
         }
@@ -302,6 +308,34 @@ impl Crew {
             let sched = &self.sched;
             self.parts.retain(|id, _| sched.flags(*id).alive);
         }
+    }
+
+    /// When somebody is to look again for those that wait for time or outside, in nanoseconds; these
+    /// may be woken before. Some host imports wake nobody, nor does the system.
+    pub(super) fn due_ns(&mut self, now_ns: u64) -> Option<u64> {
+        let left = self.sched.left_until_asked_ns().map(|left_ns| now_ns.saturating_add(left_ns));
+        let ask = self.sched.has_outside().then(|| self.ask_ns().unwrap_or(now_ns));
+        left.into_iter().chain(ask).min()
+    }
+
+    /// Whether that comes before any worker that waits would look.
+    pub(super) fn is_sooner(&self, due_ns: Option<u64>) -> bool {
+        // NB: two readings of two clocks differ by a little, and nobody is to be woken for that.
+        let lookout_ns = self.lookout_ns.unwrap_or(u64::MAX);
+        due_ns.is_some_and(|due_ns| due_ns.saturating_add(LOOKOUT_NS) < lookout_ns)
+    }
+
+    /// Whether those that wait outside are to look again, which they do then.
+    pub(super) fn is_time_to_ask(&mut self, now_ns: u64) -> bool {
+        let is_time = self.sched.has_outside() && self.ask_ns().is_none_or(|ask| ask <= now_ns);
+        if is_time {
+            self.asked_ns = Some(now_ns);
+        }
+        is_time
+    }
+
+    fn ask_ns(&self) -> Option<u64> {
+        Some(self.asked_ns?.saturating_add(POLL_NS))
     }
 
     /// Nothing runs, and nothing will unless somebody outside does something.

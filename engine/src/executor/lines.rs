@@ -15,8 +15,9 @@ pub(super) struct Lines {
     epoch: AtomicU64,
     /// Whether anybody is ready in the scheduler.
     ready: AtomicBool,
-    /// Whether anybody may come to be ready by himself.
-    watched: AtomicBool,
+    /// When those that wait for time or outside are to look again, in nanoseconds; the highest number
+    /// if nobody waits.
+    due_ns: AtomicU64,
     /// Whether a worker has nothing to run, and is to be called if there is something.
     wanted: AtomicBool,
     /// About the latest turn of any tasklet.
@@ -73,8 +74,8 @@ impl Lines {
         let kept = || Kept { next_turn: AtomicU64::new(u64::MAX), ..Kept::default() };
         let all = (0..workers).map(|_| kept()).collect();
         let (epoch, latest_turn) = (AtomicU64::new(0), AtomicU64::new(0));
-        let [ready, watched, wanted] = [false; 3].map(AtomicBool::new);
-        Lines { all, epoch, ready, watched, wanted, latest_turn }
+        let [ready, wanted] = [false; 2].map(AtomicBool::new);
+        Lines { all, epoch, ready, due_ns: AtomicU64::new(u64::MAX), wanted, latest_turn }
     }
 
     pub(super) fn hold(&self, worker: usize) -> Held<'_> {
@@ -118,13 +119,13 @@ impl Lines {
         }
     }
 
-    pub(super) fn is_watched(&self) -> bool {
-        self.watched.load(Ordering::Relaxed)
+    pub(super) fn due_ns(&self) -> Option<u64> {
+        Some(self.due_ns.load(Ordering::Relaxed)).filter(|due_ns| *due_ns < u64::MAX)
     }
 
-    pub(super) fn set_watched(&self, is_watched: bool) {
-        if self.is_watched() != is_watched {
-            self.watched.store(is_watched, Ordering::Relaxed);
+    pub(super) fn set_due_ns(&self, due_ns: Option<u64>) {
+        if self.due_ns() != due_ns {
+            self.due_ns.store(due_ns.unwrap_or(u64::MAX), Ordering::Relaxed);
         }
     }
 

@@ -2,10 +2,12 @@
 
 use std::ops::{Deref, DerefMut};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use super::ExecutorOptions;
+use super::bell::Bell;
 use super::crew::{Crew, Leave, Stretch};
 use super::line::{Charge, Line};
 use super::lines::Lines;
@@ -14,20 +16,18 @@ use crate::sched::{Scheduler, TaskletId, Woken};
 use crate::tasklet::TaskletHandle;
 use crate::trap::panic_message;
 
-/// How long it takes at most until those that wait for a clock or for input are asked again.
-pub(super) const ASK_AGAIN: Duration = Duration::from_millis(5);
-
 pub(super) struct Shared {
     pub(super) crew: Mutex<Crew>,
     pub(super) lines: Lines,
-    /// There may be something to run, or nothing any more.
-    work: Condvar,
+    /// There may be something to run, or nothing any more; also when a host import comes back.
+    work: Arc<Bell>,
+    waker: Waker,
     /// A turn is over.
     settled: Condvar,
-    /// When those that wait outside were asked last.
-    asked: Mutex<Option<Instant>>,
     /// Those that host imports have woken.
     woken: Mutex<Woken>,
+    /// Nanoseconds count from then on.
+    begun: Instant,
     stack_bytes: usize,
 }
 
@@ -87,11 +87,13 @@ impl Shared {
     }
 
     pub(super) fn of(crew: Crew, workers: usize) -> Shared {
+        let work = Arc::new(Bell::default());
         let shared = Shared {
             lines: Lines::new(workers),
-            work: Condvar::new(),
+            waker: Waker::from(work.clone()),
+            work,
             settled: Condvar::new(),
-            asked: Mutex::new(None),
+            begun: Instant::now(),
             woken: Mutex::new(crew.sched.woken()),
             stack_bytes: crew.sched.stack_bytes(),
             crew: Mutex::new(crew),
@@ -134,7 +136,7 @@ impl Shared {
         let mut crew = self.lock();
         crew.stopping = true;
         self.lines.close();
-        self.work.notify_all();
+        self.work.ring_for_all();
         crew
     }
 
@@ -188,12 +190,15 @@ impl Shared {
     /// waits.
     fn notify(&self, crew: &mut Crew) {
         self.lines.set_ready(crew.sched.has_ready());
-        self.lines.set_watched(crew.sched.waits_outside());
+        let due_ns = match crew.sched.waits_outside() {
+            true => crew.due_ns(self.now_ns()),
+            false => None,
+        };
+        self.lines.set_due_ns(due_ns);
         if crew.watching > 0 || crew.watching_rest > 0 && crew.is_at_rest() {
             self.settled.notify_all();
         }
-        let is_unwatched = !crew.has_lookout && crew.sched.waits_outside();
-        if is_unwatched || crew.sched.has_ready() {
+        if crew.is_sooner(due_ns) || crew.sched.has_ready() {
             self.call(crew);
         }
     }
@@ -202,7 +207,7 @@ impl Shared {
     fn call(&self, crew: &mut Crew) {
         if crew.parked > 0 && !crew.has_called {
             crew.has_called = true;
-            self.work.notify_one();
+            self.work.ring();
         }
     }
 
@@ -232,7 +237,7 @@ impl Shared {
         let mut crew = self.lock();
         let mut before = None;
         while !crew.stopping {
-            let is_time = crew.sched.waits_outside() && self.is_time_to_ask();
+            let is_time = crew.sched.has_outside() && crew.is_time_to_ask(self.now_ns());
             let next = self.look(&mut crew, worker, before.take(), is_time);
             match next {
                 Some(charge) => {
@@ -257,9 +262,7 @@ impl Shared {
         let mut line = self.lines.hold(worker);
         crew.settle(&mut line);
         crew.sched.ask_woken();
-        if is_time_to_ask {
-            crew.sched.ask_again();
-        }
+        crew.sched.ask_again(is_time_to_ask);
         let next = self.next(crew, worker, &mut line, before);
         if next.is_none() {
             crew.rests(before);
@@ -301,7 +304,7 @@ impl Shared {
                 Err(panicked) => Stretch::Panicked(panic_message(&*panicked).to_string()),
             };
             let time = begun.map_or(Duration::ZERO, |begun| begun.elapsed());
-            let has_news = self.lines.is_watched() && self.has_news();
+            let has_news = self.lines.due_ns().is_some_and(|due_ns| self.has_news(due_ns));
             charge = match self.keep(worker, charge, &stretch, has_news) {
                 Own::Next(next) => next,
                 Own::Look => return (self.lock(), Some(id)),
@@ -361,44 +364,40 @@ impl Shared {
         next
     }
 
-    /// Whether somebody who waits outside may be ready.
-    fn has_news(&self) -> bool {
+    /// Whether somebody who waits for time or outside may be ready.
+    fn has_news(&self, due_ns: u64) -> bool {
         let has_woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner).any();
-        has_woken || self.asked().is_none_or(|asked| asked.elapsed() >= ASK_AGAIN)
+        has_woken || self.now_ns() >= due_ns
     }
 
-    fn asked(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Whether those that wait outside are to be asked again: by whoever comes by, but for all workers
-    /// only so often.
-    fn is_time_to_ask(&self) -> bool {
-        let mut asked = self.asked();
-        let is_time = asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN);
-        if is_time {
-            *asked = Some(Instant::now());
-        }
-        is_time
-    }
-
-    /// Waits for something to run, or to stop for. One of those that do looks again for those that
-    /// wait outside.
+    /// Waits for something to run, or to stop for, or until it is time to look again for those that
+    /// wait for time or outside, if nobody else does that.
     fn park<'a>(&'a self, mut crew: MutexGuard<'a, Crew>) -> MutexGuard<'a, Crew> {
+        let now_ns = self.now_ns();
+        let due_ns = crew.due_ns(now_ns);
+        let due_ns = due_ns.filter(|_| crew.is_sooner(due_ns));
+        crew.lookout_ns = due_ns.or(crew.lookout_ns);
+        // Who comes back from now on rings.
+        let _ = crew.sched.poll_waiting(&mut Context::from_waker(&self.waker));
         crew.parked += 1;
         self.lines.set_wanted(true);
-        let mut crew = match crew.sched.waits_outside() && !crew.has_lookout {
-            true => {
-                crew.has_lookout = true;
-                let waited = self.work.wait_timeout(crew, ASK_AGAIN);
-                let mut crew = waited.unwrap_or_else(PoisonError::into_inner).0;
-                crew.has_lookout = false;
-                crew
-            }
-            false => self.work.wait(crew).unwrap_or_else(PoisonError::into_inner),
-        };
+        let held = self.work.hold();
+        let has_woken = crew.sched.woken().any();
+        drop(crew);
+        if !has_woken {
+            let most = due_ns.map(|due_ns| Duration::from_nanos(due_ns.saturating_sub(now_ns)));
+            self.work.wait(held, most);
+        }
+        let mut crew = self.lock();
         crew.parked -= 1;
         crew.has_called = false;
+        if due_ns.is_some() && crew.lookout_ns == due_ns {
+            crew.lookout_ns = None;
+        }
         crew
     }
 }

@@ -3,6 +3,7 @@
 
 mod faults;
 mod lines;
+mod waits;
 
 use std::sync::{Mutex, PoisonError, mpsc};
 

@@ -102,14 +102,32 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Those that wait for anything but channels and the embedder look for it again. For whoever
-    /// runs tasklets without [`run`](Scheduler::run).
-    pub(super) fn look_again(&mut self) -> Result<(), Error> {
-        self.ask_all_again();
+    /// Those whose time has come are ready; where nobody is, whoever time or the end of all others
+    /// makes so, and those that wait for the system or for host imports look again if that is said.
+    /// For whoever runs tasklets without [`run`](Scheduler::run).
+    pub(super) fn look_again(&mut self, outside: bool) -> Result<(), Error> {
+        if outside {
+            self.ask_all_again();
+        }
         self.fire_due()?;
         if self.core.run_count() == 0 && self.advance()? {
             self.fire_due()?;
         }
         Ok(())
+    }
+
+    /// Nanoseconds until [`look_again`](Scheduler::look_again) makes somebody ready who waits for time
+    /// or for others, if that is known.
+    pub(super) fn left_until_look_ns(&mut self) -> Option<u64> {
+        let is_over = self.core.run_count() == 0;
+        match self.left_ns() {
+            // That time passes as soon as nobody runs.
+            Some(_) if self.clock.is_virtual() => is_over.then_some(0),
+            Some(left_ns) => Some(left_ns.min(INTERRUPT_POLL_NS)),
+            None => {
+                let waits = self.core.outside().next().is_some();
+                (is_over && !waits && self.core.innermost().is_some()).then_some(0)
+            }
+        }
     }
 }

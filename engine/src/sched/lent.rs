@@ -249,11 +249,21 @@ impl Scheduler {
         self.woken.clone()
     }
 
-    /// Those that wait for the system or for time look again, and if nothing is ready or will be,
-    /// so does one that has others run.
-    pub(crate) fn ask_again(&mut self) {
+    /// Those whose time has come are ready, and whoever had others run if nothing is ready or will be;
+    /// those that wait outside look again if that is said.
+    pub(crate) fn ask_again(&mut self, outside: bool) {
         // Only one without a seat could not be told, and all have one.
-        let _ = self.look_again();
+        let _ = self.look_again(outside);
+    }
+
+    /// Nanoseconds until somebody is ready by that, if it is known.
+    pub(crate) fn left_until_asked_ns(&mut self) -> Option<u64> {
+        self.left_until_look_ns()
+    }
+
+    /// Whether anybody waits for the system or for a host import.
+    pub(crate) fn has_outside(&self) -> bool {
+        self.core.outside().next().is_some()
     }
 
     /// Those that a host import has woken ask again, behind all that are ready.

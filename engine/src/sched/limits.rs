@@ -31,7 +31,8 @@ pub const ENDS_KEPT_MAX: usize = 1 << 16;
 /// Tasklets that a run names of those that wait on channels when nothing is ready: what it costs to
 /// return must not depend on how many are hibernated.
 pub const BLOCKED_TOLD_MAX: usize = 4096;
-/// Nanoseconds after which a blocking run, in which several wait for the system, asks for them again.
+/// Nanoseconds after which a blocking run, in which several wait for the system, asks for them again;
+/// so does an executor.
 pub const POLL_NS: u64 = 5_000_000;
 /// Pairs of modules and channels that hibernated tasklets may have in common; of more, some are there
 /// more than once.

@@ -1,6 +1,7 @@
 //! What goes wrong, and what is asked of tasklets that run.
 
 use super::*;
+use crate::sched::limits::POLL_NS;
 use crate::store::Store;
 use crate::{Digest, HostCtx};
 use std::panic::{self, AssertUnwindSafe};
@@ -297,7 +298,7 @@ fn one_of_those_that_wait_looks_for_all() {
     let executor = Executor::start(sched, &options).unwrap();
     assert_eq!(executor.wait(Duration::from_millis(300)), None);
     let polls = polls.load(Ordering::Relaxed);
-    let most = begun.elapsed().as_nanos() / super::super::shared::ASK_AGAIN.as_nanos() + 3;
+    let most = begun.elapsed().as_nanos() / u128::from(POLL_NS) + 3;
     assert!(polls > 2 && u128::from(polls) <= most, "{polls} of {most}");
     executor.drain(PATIENCE).unwrap();
 }
