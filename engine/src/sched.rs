@@ -16,6 +16,7 @@ mod hooks;
 mod idle;
 mod lent;
 pub(crate) mod limits;
+mod made;
 mod message;
 mod moving;
 mod queue;
@@ -31,6 +32,7 @@ mod woken;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 
 pub use budget::Budget;
 pub use channel::{ChannelOptions, Direction, Preference};
@@ -48,6 +50,7 @@ pub use spawn::Spawn;
 use self::core::{Core, Place, Refusal};
 use self::dormitory::Dormitory;
 use self::hooks::Hooks;
+use self::made::MadeChannels;
 use self::queue::IdMap;
 pub(crate) use self::woken::Woken;
 use crate::clock::MonotonicClock;
@@ -125,6 +128,9 @@ pub struct Scheduler {
     /// The channels by name, and the names by channel.
     names: BTreeMap<String, ChannelId>,
     channel_names: IdMap<ChannelId, String>,
+    made: MadeChannels,
+    /// The one that who is taken out of it comes from.
+    origin: Arc<()>,
     /// Those whose tasklets came in: snapshots of them need not be compiled again.
     modules: HashMap<Digest, Module>,
     /// How tasklets have ended, the latest of them.
@@ -171,6 +177,8 @@ impl Scheduler {
             tasklets: IdMap::default(),
             names: BTreeMap::new(),
             channel_names: IdMap::default(),
+            made: MadeChannels::default(),
+            origin: Arc::default(),
             modules: HashMap::new(),
             ends: IdMap::default(),
             ended: VecDeque::new(),
@@ -223,7 +231,9 @@ impl Scheduler {
     pub fn kill(&mut self, id: TaskletId) -> Result<(), Error> {
         if self.dormitory.contains(id) {
             self.core.forget(id);
+            let channels = self.given(id).to_vec();
             self.dormitory.forget(id);
+            self.release(&channels);
             return Ok(());
         }
         self.take(id).map(Taken::kill)

@@ -29,13 +29,18 @@ const EXPECTED: &[&str] = &[
     "one of many: ccc",
     "balance: -1",
     "send: the channel is closed",
+    "an answer: answer",
+    "a channel that was released: no such channel",
+    "its number is used again: true",
+    "channels until a limit is exceeded: 1024",
     "run: all have run",
     "run: interrupted",
     "run: an error was thrown",
 ];
 
 /// What the children say comes in between, when they have their turn.
-const CHILDREN: &[&str] = &["sent of many: 3", "the receiver: the channel is closed"];
+const CHILDREN: &[&str] =
+    &["sent of many: 3", "the receiver: the channel is closed", "a channel that was made: done"];
 
 #[test]
 fn whatever_a_guest_can_call_does_what_it_says() {

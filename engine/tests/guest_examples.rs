@@ -1,6 +1,6 @@
 //! The guests of `guest-examples/tasklets`, by the programs of `examples`: what they say is what is
 //! known to be right, and the same when at every stop the whole scheduler is written down and given
-//! up, and goes on as a new one.
+//! up, and goes on as a new one, in fresh stores; and so are steps, memories and all else there is of them.
 #![allow(clippy::duplicate_mod, reason = "the examples share a module")]
 
 #[path = "../examples/chat.rs"]
@@ -27,45 +27,94 @@ mod tree;
 
 use common::{engine, options};
 use tasklet_engine::{
-    Budget, Engine, Memories, Message, RunResult, Scheduler, SetOptions, SnapshotOptions, TaskletId,
+    Budget, Digest, Engine, Memories, Message, RunResult, Scheduler, SetOptions, SnapshotOptions,
+    TaskletId,
 };
 
-/// What was said, how it ended, and how often it was stopped.
-type Told = (Vec<String>, RunResult, usize);
+/// What was said, how it ended, how often it was stopped; and what all were like, steps and memories
+/// included, whenever they waited for the program outside, and at the end.
+type Told = (Vec<String>, RunResult, usize, Vec<Digest>);
 
 /// Without a stop.
 fn straight(mut sched: Scheduler) -> Told {
-    let mut lines = Vec::new();
-    let result = outside::run(&mut sched, |line| lines.push(line.to_string())).unwrap();
-    (lines, result, 0)
-}
-
-/// In slices of that many steps; at each stop all move into a new scheduler.
-fn sliced(engine: &Engine, mut sched: Scheduler, budget: u64) -> Told {
-    let (mut lines, mut stops) = (Vec::new(), 0);
+    let (mut lines, mut states) = (Vec::new(), Vec::new());
     loop {
-        let result = sched.run(Budget::steps(budget)).unwrap();
-        let out = sched.find_channel("out").unwrap();
-        while let Some(message) = sched.try_receive(out).unwrap() {
-            lines.push(String::from_utf8(message.into()).unwrap());
+        let result = sched.run(Budget::unlimited()).unwrap();
+        states.push(state(&mut sched));
+        let said = listen(&mut sched);
+        if said.is_empty() || !matches!(result, RunResult::Blocked(_)) {
+            return (lines, result, 0, states);
         }
-        let victim = match result {
-            RunResult::Interrupted(id) => Some(id),
-            RunResult::Blocked(_) => None,
-            other => return (lines, other, stops),
-        };
-        stops += 1;
-        sched = moved(engine, sched, victim);
+        lines.extend(said);
     }
 }
 
-/// What is written of the whole scheduler goes on in a new one, and who was interrupted goes first.
-fn moved(engine: &Engine, mut old: Scheduler, victim: Option<TaskletId>) -> Scheduler {
-    let module = old.tasklet(old.tasklets()[0]).unwrap().module().clone();
+/// In slices of that many steps; at each stop all move into a new scheduler. Beside it the same runs
+/// without moving: at every stop, or of those beyond the thousandth at every sixteenth, what would be
+/// written of the whole scheduler is the same, byte for byte.
+fn sliced(engine: &Engine, [mut still, mut sched]: [Scheduler; 2], budget: u64) -> Told {
+    let (mut lines, mut stops, mut states) = (Vec::new(), 0, Vec::new());
+    loop {
+        let result = sched.run(Budget::steps(budget)).unwrap();
+        assert_eq!(still.run(Budget::steps(budget)).unwrap(), result);
+        let victim = match &result {
+            RunResult::Interrupted(id) => Some(*id),
+            _ => None,
+        };
+        if victim.is_none() {
+            states.push(state(&mut sched));
+            let said = listen(&mut sched);
+            assert_eq!(listen(&mut still), said);
+            if said.is_empty() || !matches!(result, RunResult::Blocked(_)) {
+                return (lines, result, stops, states);
+            }
+            lines.extend(said);
+        }
+        stops += 1;
+        let bytes = dump(&mut sched);
+        if stops < 1000 || stops % 16 == 0 {
+            assert!(dump(&mut still) == bytes, "stop {stops} in slices of {budget}");
+        }
+        sched = moved(engine, sched, &bytes, victim);
+        if let Some(victim) = victim {
+            still.run_now(victim).unwrap();
+        }
+    }
+}
+
+/// What they say to the program outside.
+fn listen(sched: &mut Scheduler) -> Vec<String> {
+    let out = sched.find_channel("out").unwrap();
+    let mut lines = Vec::new();
+    while let Some(message) = sched.try_receive(out).unwrap() {
+        lines.push(String::from_utf8(message.into()).unwrap());
+    }
+    lines
+}
+
+/// All that is there of all of them, but for what tells in which slices they ran.
+fn state(sched: &mut Scheduler) -> Digest {
+    let mut digests = Vec::new();
+    for id in sched.tasklets() {
+        let options = without_module();
+        let mut snapshot = sched.tasklet_mut(id).unwrap().snapshot(&options).unwrap();
+        (snapshot.parent, snapshot.balance) = (None, 0);
+        digests.extend(snapshot.write_to(&mut std::io::sink()).unwrap().0);
+    }
+    Digest::of(&digests)
+}
+
+fn dump(sched: &mut Scheduler) -> Vec<u8> {
     let mut bytes = Vec::new();
-    old.dump_all(&mut bytes, &without_module()).unwrap();
+    sched.dump_all(&mut bytes, &without_module()).unwrap();
+    bytes
+}
+
+/// What is written of the whole scheduler goes on in a new one, and who was interrupted goes first.
+fn moved(engine: &Engine, old: Scheduler, bytes: &[u8], victim: Option<TaskletId>) -> Scheduler {
+    let module = old.tasklet(old.tasklets()[0]).unwrap().module().clone();
     let mut new = Scheduler::new(engine);
-    new.load_set(&bytes, SetOptions::default().module(&module)).unwrap();
+    new.load_set(bytes, SetOptions::default().module(&module)).unwrap();
     assert_eq!((new.tasklets(), new.ready()), (old.tasklets(), old.ready()));
     drop(old);
     if let Some(victim) = victim {
@@ -89,12 +138,14 @@ fn without_module() -> SnapshotOptions {
 /// Compares the ways to run it.
 fn check(begin: impl Fn(&Engine) -> Scheduler, budgets: &[u64], expected: (&[String], &RunResult)) {
     let engine = engine();
-    let (lines, result, _) = straight(begin(&engine));
+    let (lines, result, _, states) = straight(begin(&engine));
     assert_eq!((&lines[..], &result), expected);
     for budget in budgets {
-        let (lines, result, stops) = sliced(&engine, begin(&engine), *budget);
+        let both = [begin(&engine), begin(&engine)];
+        let (lines, result, stops, found) = sliced(&engine, both, *budget);
         assert!(stops > lines.len());
         assert_eq!((&lines[..], &result), expected, "in slices of {budget}");
+        assert_eq!(found, states, "in slices of {budget}");
     }
 }
 
@@ -114,15 +165,14 @@ fn a_pipeline_of_generators() {
     let is_prime = |n: &u32| (2..*n).all(|d| !n.is_multiple_of(d));
     for (limit, budgets) in [(8, &[1][..]), (14, &[97]), (30, &[1_000])] {
         let primes = lines((2..=limit).filter(is_prime));
-        let begin = |engine: &Engine| pipeline::sieve(engine, &limit.to_string(), 11).unwrap();
+        let begin = |engine: &Engine| pipeline::sieve(engine, &limit.to_string()).unwrap();
         check(begin, budgets, (&primes, &RunResult::Finished));
     }
-    // A channel short, the stage that would be the last but one ends with a trap.
-    let mut sched = pipeline::sieve(&engine(), "30", 9).unwrap();
-    let mut primes = Vec::new();
-    let result = outside::run(&mut sched, |line| primes.push(line.to_string())).unwrap();
-    assert!(matches!(result, RunResult::Trapped(..)), "{result:?}");
-    assert_eq!(primes, lines([2, 3, 5, 7, 11, 13, 17, 19, 23]));
+    // The channels are gone with the stages that made them.
+    let mut sched = pipeline::sieve(&engine(), "300").unwrap();
+    let mut primes = 0;
+    let result = outside::run(&mut sched, |_| primes += 1).unwrap();
+    assert_eq!((result, primes, sched.made_channels()), (RunResult::Finished, 62, 0));
 }
 
 #[test]
@@ -189,9 +239,10 @@ fn a_chat_of_ten_thousand() {
     let speak = sched.find_channel("speak").unwrap();
     let spoken = sched.balance(speak).unwrap();
     assert!(spoken > 100 && spoken < 9_900, "{spoken} have spoken");
-    let sched = moved(&engine, sched, Some(room));
+    let bytes = dump(&mut sched);
+    let sched = moved(&engine, sched, &bytes, Some(room));
     assert_eq!(sched.tasklets().len(), 10_001);
-    let (said, result, _) = straight(sched);
+    let (said, result, ..) = straight(sched);
     assert_eq!((&said[..], result), (&expected[1..], RunResult::Finished));
 }
 
@@ -223,7 +274,7 @@ fn a_walk_of_a_tree() {
         let (solutions, branches) = queens(size, &mut Vec::new());
         assert_eq!(solutions, known);
         let begin = |engine: &Engine| tree::tree(engine, &size.to_string()).unwrap();
-        let (said, result, _) = straight(begin(&engine()));
+        let (said, result, ..) = straight(begin(&engine()));
         assert_eq!(result, RunResult::Finished);
         let (last, boards) = said.split_last().unwrap();
         assert_eq!(*last, format!("{solutions} solutions, found by {branches} tasklets"));
@@ -255,23 +306,27 @@ fn a_game_whose_world_is_dumped_and_reloaded() {
     let play = |budget: Option<u64>| {
         let mut sched = game::game(&engine).unwrap();
         game::give(&mut sched, &glider(0)).unwrap();
-        let mut frames = Vec::new();
+        let (mut frames, mut states) = (Vec::new(), Vec::new());
         for _ in 0..68 {
             game::give(&mut sched, &game::Command::Step).unwrap();
             while let Some(budget) = budget {
                 let result = sched.run(Budget::steps(budget)).unwrap();
                 let RunResult::Interrupted(id) = result else { break };
-                sched = moved(&engine, sched, Some(id));
+                let bytes = dump(&mut sched);
+                sched = moved(&engine, sched, &bytes, Some(id));
             }
             if budget.is_some() {
-                sched = moved(&engine, sched, None);
+                let bytes = dump(&mut sched);
+                sched = moved(&engine, sched, &bytes, None);
             }
             frames.push(game::frame(&mut sched).unwrap());
+            states.push(state(&mut sched));
         }
-        frames
+        (frames, states)
     };
-    let frames = play(None);
-    assert_eq!(frames, play(Some(20_000)));
+    let (frames, states) = play(None);
+    let (moved_frames, moved_states) = play(Some(20_000));
+    assert_eq!((&frames, states), (&moved_frames, moved_states));
     for (at, frame) in frames.iter().enumerate() {
         assert_eq!((frame.round as usize, frame.alive), (at + 1, 5));
     }

@@ -47,7 +47,7 @@ extern "C" {
 enum tasklet_refusal {
     TASKLET_CLOSED = -1,      /* the channel is closed */
     TASKLET_WOULD_BLOCK = -2, /* it would have to wait, and was told not to */
-    TASKLET_NO_CHANNEL = -3,  /* the tasklet was given no such channel */
+    TASKLET_NO_CHANNEL = -3,  /* the tasklet has no such channel */
     TASKLET_IN_CALLBACK = -4, /* a host import that called back is on the native
                                  stack: nothing can wait below it */
     TASKLET_LIMIT = -5,       /* a limit of the scheduler's is exceeded */
@@ -121,7 +121,7 @@ TASKLET_IMPORT("fork") int64_t tasklet_fork(void);
 TASKLET_IMPORT("run") int64_t tasklet_run(int64_t steps);
 
 /* ---- Channels: a channel is a number, got by the name under which this tasklet
- * was given it ---- */
+ * was given it, or by making one ---- */
 
 TASKLET_IMPORT("channel")
 int32_t tasklet_channel_n(const char *name, uint32_t length);
@@ -181,6 +181,22 @@ TASKLET_IMPORT("balance") int64_t tasklet_balance(int32_t channel);
 /* Closes it: all who wait on it are refused, and so is who uses it from now
  * on. */
 TASKLET_IMPORT("close") int32_t tasklet_close(int32_t channel);
+
+/* Who goes on at once after an exchange; the other is queued. */
+enum tasklet_preference {
+    TASKLET_RECEIVER = -1,
+    TASKLET_NEITHER = 0, /* whoever completed the exchange */
+    TASKLET_SENDER = 1,
+    TASKLET_BOTH = 2 /* nobody: both are queued, who has waited first */
+};
+
+/* Makes a channel: its number. Those that this tasklet spawns from now on have it
+ * under the same number, and nobody else. It is gone once no tasklet has it. */
+TASKLET_IMPORT("new_channel") int32_t tasklet_new_channel(int32_t preference);
+
+/* Has a channel no more, for this tasklet has done with it. Others that have it
+ * keep it; its number is given to one that this tasklet makes later. */
+TASKLET_IMPORT("drop_channel") int32_t tasklet_drop_channel(int32_t channel);
 
 static inline int tasklet_is_error(tasklet_received received)
 {

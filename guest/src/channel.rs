@@ -9,12 +9,73 @@ use crate::tasklet::nanoseconds;
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 
-/// A channel that this tasklet was given. Who sends and who receives meet: neither goes on before the
-/// other has come.
+/// A channel that this tasklet was given, or has made. Who sends and who receives meet: neither goes
+/// on before the other has come.
+///
+/// ```
+/// # use tasklet_guest::{Channel, Error, Preference, spawn};
+/// # fn ask() -> Result<Vec<u8>, Error> {
+/// let channel = Channel::new(Preference::Receiver)?;
+/// // What is spawned from now on has it too, under the same number.
+/// spawn("answer", &channel.number().to_le_bytes())?;
+/// channel.receive()
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Channel(i32);
 
+/// Who goes on at once after an exchange; the other is queued behind all that are ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Preference {
+    /// The receiver.
+    #[default]
+    Receiver,
+    /// Whoever completed the exchange.
+    Neither,
+    /// The sender.
+    Sender,
+    /// Nobody: both are queued, who has waited first.
+    Both,
+}
+
 impl Channel {
+    /// Makes a channel. Those that this tasklet spawns from now on have it under the same
+    /// [number](Channel::number), and nobody else. It is gone once no tasklet has it any more.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if it has a thousand that were made already: see
+    /// [`release`](Channel::release). [`Error::InCallback`].
+    pub fn new(preference: Preference) -> Result<Channel, Error> {
+        let preference = match preference {
+            Preference::Receiver => -1,
+            Preference::Neither => 0,
+            Preference::Sender => 1,
+            Preference::Both => 2,
+        };
+        let number = sys::new_channel(preference);
+        checked(number).map(|number| Channel(number as i32))
+    }
+
+    /// The channel that has this number: that of one who has spawned this tasklet, which it had then.
+    /// If there is none, whoever uses it fails with [`Error::NoChannel`].
+    pub fn numbered(number: u32) -> Channel {
+        Channel(number as i32)
+    }
+
+    /// Its number, to be told to a tasklet that is spawned.
+    pub fn number(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Has it no more, for this tasklet has done with it. Others that have it keep it; its number is
+    /// given to one that this tasklet makes later.
+    ///
+    /// # Errors
+    /// [`Error::NoChannel`], [`Error::InCallback`].
+    pub fn release(self) -> Result<(), Error> {
+        checked(sys::drop_channel(self.0)).map(drop)
+    }
+
     /// The channel that this tasklet was given under that name.
     ///
     /// # Errors

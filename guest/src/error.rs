@@ -12,7 +12,7 @@ pub enum Error {
     Closed,
     /// It would have to wait, and was told not to.
     WouldBlock,
-    /// The tasklet was given no channel of that name.
+    /// The tasklet has no channel of that name or number.
     NoChannel,
     /// A host import that called back is on the native stack: nothing can wait below it.
     InCallback,

@@ -51,9 +51,9 @@ mod tasklet;
 
 #[cfg(feature = "cbor")]
 pub use cbor::{argument_value, decode, encode};
-pub use channel::Channel;
 #[cfg(feature = "alloc")]
 pub use channel::Messages;
+pub use channel::{Channel, Preference};
 pub use error::{Error, Payload};
 pub use section::{Section, atomic, block_trap};
 #[cfg(feature = "alloc")]

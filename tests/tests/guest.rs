@@ -42,7 +42,10 @@ fn guests_import_what_they_call() {
         ("game", &["channel", "receive", "rest", "send"]),
         ("philosophers", &["argument", "channel", "receive", "send", "spawn", "close", "yield"]),
         ("ping-pong", &["argument", "channel", "receive", "send", "spawn", "close", "rest"]),
-        ("pipeline", &["argument", "channel", "receive", "send", "spawn", "close", "rest"]),
+        (
+            "pipeline",
+            &["argument", "channel", "close", "new_channel", "receive", "rest", "send", "spawn"],
+        ),
         ("tree", &["argument", "channel", "receive", "send", "fork"]),
     ];
     for (name, uses) in uses {

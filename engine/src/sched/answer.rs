@@ -58,6 +58,16 @@ impl Scheduler {
                 }
                 self.tell(id, 0, After::Stay)
             }
+            Some(Request::NewChannel { preference }) => {
+                let preference = *preference;
+                let number = self.make_channel(id, preference)?;
+                self.tell(id, number, After::Stay)
+            }
+            Some(Request::DropChannel { channel }) => {
+                let channel = *channel;
+                self.drop_channel(id, channel)?;
+                self.tell(id, 0, After::Stay)
+            }
             Some(Request::Spawn { entry, argument }) => {
                 let (entry, argument) = (std::mem::take(entry), std::mem::take(&mut argument.0));
                 seat.asked = None;

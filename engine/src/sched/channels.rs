@@ -1,6 +1,6 @@
 //! Channels as the program outside uses them.
 
-use super::channel::{ChannelOptions, Direction};
+use super::channel::{Channel, ChannelOptions, Direction};
 use super::core::Exchange;
 use super::limits::{CHANNELS_MAX, MESSAGE_BYTES_MAX, NAME_BYTES_MAX};
 use super::seat::{Answer, Message, code};
@@ -17,7 +17,8 @@ pub enum Handed {
 }
 
 impl Scheduler {
-    /// Makes a channel. Snapshots of tasklets that were given it refer to it by its name.
+    /// Makes a channel. Snapshots of tasklets that were given it refer to it by its name. Those that
+    /// guests make have none, and are in the way of no name.
     ///
     /// # Errors
     /// [`Error::ChannelExists`], [`Error::Limit`].
@@ -25,7 +26,7 @@ impl Scheduler {
         if name.len() > NAME_BYTES_MAX {
             return Err(Error::limit(format!("a name of {} bytes", name.len())));
         }
-        if self.names.len() >= CHANNELS_MAX {
+        if self.names.len() + self.made.len() >= CHANNELS_MAX {
             return Err(Error::limit(format!("more than {CHANNELS_MAX} channels")));
         }
         if self.names.contains_key(name) {
@@ -86,8 +87,7 @@ impl Scheduler {
     /// # Errors
     /// [`Error::NoSuchChannel`].
     pub fn balance(&self, id: ChannelId) -> Result<i64, Error> {
-        self.known(id)?;
-        Ok(self.core.channel(id).map_or(0, |channel| channel.balance()))
+        self.known(id).map(Channel::balance)
     }
 
     /// Those who wait on a channel, first come first.
@@ -162,6 +162,7 @@ impl Scheduler {
         if let Some(name) = self.channel_names.remove(&id) {
             self.names.remove(&name);
         }
+        self.made.forget(id);
         self.tell_closed(woken)
     }
 
@@ -182,16 +183,16 @@ impl Scheduler {
         message.ok_or_else(|| Error::internal(format!("tasklet {sender} has no message")))
     }
 
-    fn known(&self, id: ChannelId) -> Result<&str, Error> {
-        let name = self.channel_names.get(&id);
-        name.map(String::as_str).ok_or_else(|| Error::NoSuchChannel { name: id.to_string() })
+    pub(super) fn known(&self, id: ChannelId) -> Result<&Channel, Error> {
+        self.core.channel(id).ok_or_else(|| Error::NoSuchChannel { name: id.to_string() })
     }
 
     fn open_one(&self, id: ChannelId) -> Result<(), Error> {
-        let name = self.known(id)?;
-        match self.core.channel(id) {
-            Some(channel) if !channel.closed => Ok(()),
-            _ => Err(Error::ChannelClosed { name: name.to_string() }),
+        if !self.known(id)?.closed {
+            return Ok(());
         }
+        // One that a guest made has no name.
+        let name = self.channel_names.get(&id);
+        Err(Error::ChannelClosed { name: name.map_or_else(|| id.to_string(), String::clone) })
     }
 }

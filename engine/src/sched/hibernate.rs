@@ -183,8 +183,8 @@ impl Scheduler {
         }
     }
 
-    /// The channels that a tasklet was given, wherever it is.
-    pub(super) fn channels_of(&self, id: TaskletId) -> &[ChannelId] {
+    /// The channels that a tasklet has, wherever it is.
+    pub(super) fn given(&self, id: TaskletId) -> &[ChannelId] {
         let asleep = self.dormitory.channels(id);
         asleep.or_else(|| Some(&self.tasklets.get(&id)?.channels)).unwrap_or_default()
     }
@@ -242,6 +242,7 @@ impl Scheduler {
         member.stored = true;
         member.idle_since = self.dormitory.note(id);
         self.tasklets.insert(id, Box::new(member));
+        self.note_made(id);
         Ok(())
     }
 

@@ -201,6 +201,7 @@ impl Scheduler {
     /// One that is lent will not come back.
     pub(crate) fn lose(&mut self, lent: Lent) {
         self.core.forget(lent.id);
+        self.release(&lent.member.channels);
         if lent.member.stored {
             self.dormitory.forget(lent.id);
         }

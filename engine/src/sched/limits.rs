@@ -4,8 +4,15 @@
 pub const TASKLETS_MAX: usize = 16 << 20;
 /// Channels in one scheduler.
 pub const CHANNELS_MAX: usize = 1 << 20;
-/// Channels that one tasklet is given.
+/// Channels in one scheduler that guests have made: half, so that the program outside has the others.
+pub const MADE_TOTAL_MAX: usize = CHANNELS_MAX / 2;
+/// Channels that one tasklet has.
 pub const GRANTS_MAX: usize = 4096;
+/// Those among them that guests have made, at which no more are made: all that a tasklet makes cost
+/// each that it spawns as much.
+pub const MADE_MAX: usize = 1024;
+/// The highest number of a channel that guests have made, so that they never run out.
+pub const MADE_NUMBER_MAX: u64 = 1 << 62;
 /// Bytes of a channel's name, and of the name of an entry that a guest spawns.
 pub const NAME_BYTES_MAX: usize = 1024;
 /// Bytes of one message.

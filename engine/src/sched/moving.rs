@@ -1,7 +1,11 @@
 //! Tasklets that leave a scheduler, and come into one: taken out whole, or written down and loaded.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
+use super::made::Wanted;
+use super::seat::{Grants, Known};
 use super::{ChannelId, ChannelName, Scheduler, Seat, TaskletId};
 use crate::capture::SnapshotOptions;
 use crate::error::Error;
@@ -13,6 +17,7 @@ use crate::tasklet::Tasklet;
 /// A tasklet that has been taken out of its scheduler. Dropping it destroys it.
 pub struct Taken {
     id: TaskletId,
+    origin: Arc<()>,
     tasklet: Tasklet,
 }
 
@@ -77,6 +82,7 @@ pub struct LoadOptions<'a> {
     host: Option<Host>,
     module: Option<Module>,
     channels: Option<Resolve<'a>>,
+    same_channels: bool,
 }
 
 impl<'a> LoadOptions<'a> {
@@ -90,12 +96,20 @@ impl<'a> LoadOptions<'a> {
         LoadOptions { module: Some(module.clone()), ..self }
     }
 
-    /// Finds the channels that it had. Otherwise these are the scheduler's of the same names.
+    /// Finds the channels that the program outside had given it. Otherwise these are the scheduler's
+    /// of the same names.
     pub fn channels(
         self,
         resolve: impl FnMut(&ChannelName) -> Option<ChannelId> + 'a,
     ) -> LoadOptions<'a> {
         LoadOptions { channels: Some(Box::new(resolve)), ..self }
+    }
+
+    /// The tasklet was written in this scheduler, or in one that this one goes on for: channels of
+    /// its that guests made are those of the same numbers, and what is not there has that number
+    /// again. Otherwise it has others, which are like them, and which nobody else has.
+    pub fn same_channels(self) -> LoadOptions<'a> {
+        LoadOptions { same_channels: true, ..self }
     }
 }
 
@@ -104,6 +118,7 @@ impl fmt::Debug for LoadOptions<'_> {
         f.debug_struct("LoadOptions")
             .field("host", &self.host)
             .field("module", &self.module)
+            .field("same_channels", &self.same_channels)
             .finish_non_exhaustive()
     }
 }
@@ -119,21 +134,25 @@ impl Scheduler {
         self.member(id)?;
         let member = self.tasklets.remove(&id).ok_or(Error::NoSuchTasklet { id })?;
         self.core.forget(id);
+        self.release(&member.channels);
         if member.stored {
             self.dormitory.forget(id);
         }
-        Ok(Taken { id, tasklet: member.tasklet })
+        Ok(Taken { id, origin: self.origin.clone(), tasklet: member.tasklet })
     }
 
     /// Takes in a tasklet that was taken out of this scheduler or another, paused, under a new
-    /// number. Its channels are those of the same names here.
+    /// number. Its channels are those of the same names here. Those that guests made are the same as
+    /// before if it was taken out of this scheduler; otherwise it has others, which are like them.
     ///
     /// # Errors
     /// [`NotPut`] with the tasklet: [`Error::NoSuchChannel`], [`Error::Limit`].
     pub fn put(&mut self, mut taken: Taken) -> Result<TaskletId, Box<NotPut>> {
-        let channels = self.check_room().and_then(|()| self.resolve(&mut taken.tasklet, None));
-        match channels {
-            Ok(channels) => Ok(self.add(taken.tasklet, channels)),
+        let same = Arc::ptr_eq(&taken.origin, &self.origin);
+        let seat = taken.tasklet.store.data_mut().seat.get_or_insert_default();
+        let wanted = self.check_room().and_then(|()| self.resolve(&seat.channels, None, same));
+        match wanted {
+            Ok(wanted) => Ok(self.seat_in(taken.tasklet, wanted, same)),
             Err(error) => Err(Box::new(NotPut { taken, error })),
         }
     }
@@ -189,31 +208,57 @@ impl Scheduler {
         let mut host = options.host.unwrap_or_else(Host::empty);
         host.seat = Some(Seat::default());
         let mut tasklet = Tasklet::load(&module, &snapshot, digest, host)?;
-        let channels = self.resolve(&mut tasklet, options.channels)?;
-        Ok(self.add(tasklet, channels))
+        let seat = tasklet.store.data_mut().seat.get_or_insert_default();
+        let same = options.same_channels;
+        let wanted = self.resolve(&seat.channels, options.channels, same)?;
+        Ok(self.seat_in(tasklet, wanted, same))
     }
 
-    /// Finds the channels that a tasklet names, and lets it name them as they are called here.
+    /// Takes a tasklet in whose channels have been found.
+    fn seat_in(&mut self, mut tasklet: Tasklet, wanted: Vec<Wanted>, same: bool) -> TaskletId {
+        let seat = tasklet.store.data_mut().seat.get_or_insert_default();
+        let channels = self.settle_grants(&mut seat.channels, wanted, same);
+        self.add(tasklet, channels)
+    }
+
+    /// Finds the channels that a tasklet had.
     fn resolve(
         &self,
-        tasklet: &mut Tasklet,
+        grants: &Grants,
         mut resolve: Option<Resolve<'_>>,
-    ) -> Result<Vec<ChannelId>, Error> {
-        let seat = tasklet.store.data_mut().seat.get_or_insert_default();
-        let mut found = Vec::with_capacity(seat.channels.len());
-        for name in &seat.channels {
-            let id = match &mut resolve {
-                Some(resolve) => resolve(name),
-                None => self.names.get(&name.channel).copied(),
+        same: bool,
+    ) -> Result<Vec<Wanted>, Error> {
+        let mut wanted = Vec::with_capacity(grants.len());
+        let mut anew = BTreeSet::new();
+        for grant in grants.iter() {
+            let Some(grant) = grant else {
+                wanted.push(Wanted::Nothing);
+                continue;
             };
-            let here = id.and_then(|id| Some((id, self.channel_names.get(&id)?)));
-            let here = here.ok_or_else(|| Error::NoSuchChannel { name: name.channel.clone() })?;
-            found.push(here);
+            wanted.push(match &grant.channel {
+                Known::Named(name) => {
+                    let guest = grant.guest.clone().unwrap_or_default();
+                    let asked = ChannelName { guest, channel: name.clone() };
+                    let id = match &mut resolve {
+                        Some(resolve) => resolve(&asked),
+                        None => self.names.get(name).copied(),
+                    };
+                    let here = id.filter(|id| self.known(*id).is_ok());
+                    Wanted::Here(here.ok_or(Error::NoSuchChannel { name: asked.channel })?)
+                }
+                Known::Made(made) => match self.made.find(made.number).filter(|_| same) {
+                    Some(id) => Wanted::Here(id),
+                    None => {
+                        anew.insert(made.number);
+                        Wanted::Anew(*made)
+                    }
+                },
+            });
         }
-        for (name, (_, here)) in seat.channels.iter_mut().zip(&found) {
-            name.channel.clone_from(here);
+        if !anew.is_empty() {
+            self.check_made(anew.len())?;
         }
-        Ok(found.into_iter().map(|(id, _)| id).collect())
+        Ok(wanted)
     }
 
     /// The tasklets that are here, by number; those that run on threads of an executor, too.

@@ -225,6 +225,7 @@ impl Scheduler {
         if member.stored {
             self.dormitory.forget(id);
         }
+        self.release(&member.channels);
         let status = member.tasklet.status;
         self.ends.insert(id, status.clone());
         self.ended.push_back(id);

@@ -5,12 +5,14 @@
 //! that a waiting tasklet waits for is here, as plain data, and a snapshot can hold it.
 
 mod calls;
+mod grants;
 mod packed;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use calls::{Called, Function, Type};
+pub(crate) use grants::{Grant, Grants, Known, Made};
 pub(crate) use packed::Packed;
 pub(crate) use state::SeatState;
 
@@ -44,10 +46,9 @@ pub(crate) mod code {
 }
 
 /// A channel that a tasklet was given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelName {
-    /// What the guest calls it.
+    /// What the guest calls it; empty if it has no name for it.
     pub guest: String,
     /// What it is called in the scheduler.
     pub channel: String,
@@ -74,7 +75,7 @@ impl Message {
     }
 }
 
-/// What a tasklet asks its scheduler for. Channels are positions among those it was given.
+/// What a tasklet asks its scheduler for. Channels are positions among those it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Request {
@@ -113,6 +114,14 @@ pub(crate) enum Request {
         channel: u32,
     },
     Close {
+        channel: u32,
+    },
+    /// A channel of its own.
+    NewChannel {
+        preference: i32,
+    },
+    /// To have a channel no more.
+    DropChannel {
         channel: u32,
     },
     Spawn {
@@ -180,7 +189,7 @@ pub(crate) struct Seat {
     /// Whether the module imports anything of it. If not, a snapshot says nothing of the seat, and
     /// can be resumed without a scheduler.
     pub(crate) linked: bool,
-    pub(crate) channels: Vec<ChannelName>,
+    pub(crate) channels: Grants,
     pub(crate) argument: Vec<u8>,
     /// In an atomic section: no slice ends.
     pub(crate) atomic: bool,
@@ -204,14 +213,14 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) fn new(channels: Vec<ChannelName>, argument: Vec<u8>) -> Seat {
+    pub(crate) fn new(channels: Grants, argument: Vec<u8>) -> Seat {
         Seat { channels, argument, ..Seat::default() }
     }
 
     /// Leaves behind what only its guest can ask for, if that is in its snapshot.
     pub(crate) fn shed(&mut self) {
         if self.linked {
-            self.channels = Vec::new();
+            self.channels = Grants::default();
             self.argument = Vec::new();
             self.message = Vec::new();
         }

@@ -40,13 +40,15 @@ impl Scheduler {
         options: &SnapshotOptions,
     ) -> Result<Digest, Error> {
         let tasklets: BTreeSet<TaskletId> = self.tasklets().into_iter().collect();
+        // Those that guests made are there because of the tasklets that have them.
         let channels: BTreeSet<ChannelId> = self.channel_names.keys().copied().collect();
         self.write_set(out, &tasklets, &channels, options)
     }
 
     /// Writes these tasklets and these channels: as [`dump_all`](Scheduler::dump_all), but other
     /// channels that the tasklets were given lie outside, and only their names are written. Where
-    /// the set is loaded they are found by these; see [`SetOptions::channels`].
+    /// the set is loaded they are found by these; see [`SetOptions::channels`]. Channels that guests
+    /// made belong to the set if one of these tasklets has them, and only then.
     ///
     /// # Errors
     /// Those of [`dump_all`](Scheduler::dump_all), [`Error::NoSuchTasklet`] and
@@ -61,9 +63,7 @@ impl Scheduler {
         if let Some(id) = tasklets.iter().find(|id| self.core.place(**id).is_none()) {
             return Err(Error::NoSuchTasklet { id: *id });
         }
-        if let Some(id) = channels.iter().find(|id| !self.channel_names.contains_key(id)) {
-            return Err(Error::NoSuchChannel { name: id.to_string() });
-        }
+        channels.iter().try_for_each(|id| self.known(*id).map(drop))?;
         let (tasklets, channels) =
             (tasklets.iter().copied().collect(), channels.iter().copied().collect());
         self.write_set(out, &tasklets, &channels, options)
@@ -86,10 +86,11 @@ impl Scheduler {
                 bytes: options.embed_module.then(|| module.original().into()),
             })
             .collect();
-        let (numbered, count) = (self.core.numbered(), plan.tasklets.len() as u64);
+        let count = plan.tasklets.len() as u64;
+        let numbers = (self.core.numbered(), self.made.last());
         let (labels, channels) = (&options.labels, &plan.channels);
         let mut writer =
-            Writer::new(out, numbered, labels, &modules, channels, count).map_err(failed)?;
+            Writer::new(out, numbers, labels, &modules, channels, count).map_err(failed)?;
         let options = SnapshotOptions { embed_module: false, ..SnapshotOptions::default() };
         for (id, place) in plan.tasklets {
             let is_hibernated = self.is_hibernated(id);
@@ -113,12 +114,13 @@ impl Scheduler {
         own: &BTreeSet<ChannelId>,
     ) -> Result<Plan, Error> {
         let mut modules = BTreeMap::new();
-        let mut all = own.clone();
+        let is_named = |id: &&ChannelId| self.channel_names.contains_key(id);
+        let mut all: BTreeSet<ChannelId> = own.iter().filter(is_named).copied().collect();
         for id in tasklets {
             let module = self.module_of(*id)?;
             modules.entry(module.hash()).or_insert(module);
             if self.is_linked(*id)? {
-                all.extend(self.channels_of(*id));
+                all.extend(self.given(*id));
             }
         }
         let named = all.iter().filter_map(|id| Some((self.channel_names.get(id)?, *id)));
@@ -127,10 +129,16 @@ impl Scheduler {
         named.sort_by_key(|(name, _)| (name.len(), *name));
         let mut plan =
             Plan { channels: Vec::new(), positions: HashMap::new(), tasklets: Vec::new(), modules };
-        for (position, (name, id)) in (0u32..).zip(named) {
-            let state = self.core.channel(id).filter(|_| own.contains(&id));
-            let state = state.map(|it| ChannelState { closed: it.closed, options: it.options });
-            plan.channels.push(Channel { name: name.clone(), own: state });
+        let made = all.iter().filter_map(|id| Some((self.made.number(*id)?, *id)));
+        let mut made: Vec<(u64, ChannelId)> = made.collect();
+        made.sort_unstable();
+        let named = named.into_iter().map(|(name, id)| (name.clone(), None, id));
+        let made = made.into_iter().map(|(number, id)| (String::new(), Some(number), id));
+        for (position, (name, made, id)) in (0u32..).zip(named.chain(made)) {
+            let is_own = made.is_some() || own.contains(&id);
+            let state = self.core.channel(id).filter(|_| is_own);
+            let own = state.map(|it| ChannelState { closed: it.closed, options: it.options });
+            plan.channels.push(Channel { name, made, own });
             plan.positions.insert(id, position);
         }
         let mut line: Vec<(TaskletId, Place)> = Vec::with_capacity(tasklets.len());

@@ -1,7 +1,8 @@
 //! How a tasklet comes into a scheduler.
 
 use super::limits::{ARGUMENT_BYTES_MAX, GRANTS_MAX, MODULES_KEPT_MAX, NAME_BYTES_MAX};
-use super::{ChannelId, ChannelName, Member, Scheduler, Seat, TaskletId};
+use super::seat::{Grant, Grants};
+use super::{ChannelId, Member, Scheduler, Seat, TaskletId};
 use crate::error::Error;
 use crate::host::Host;
 use crate::module::Module;
@@ -100,30 +101,28 @@ impl Scheduler {
             let module = tasklet.module();
             self.modules.entry(module.hash()).or_insert_with(|| module.clone());
         }
+        self.hold(&channels);
         self.tasklets.insert(id, Box::new(Member::new(tasklet, channels)));
         self.note_idle(id);
     }
 
-    fn grants(
-        &self,
-        given: &[(String, ChannelId)],
-    ) -> Result<(Vec<ChannelName>, Vec<ChannelId>), Error> {
+    fn grants(&self, given: &[(String, ChannelId)]) -> Result<(Grants, Vec<ChannelId>), Error> {
         if given.len() > GRANTS_MAX {
             return Err(Error::limit(format!("{} channels for one tasklet", given.len())));
         }
-        let mut names: Vec<ChannelName> = Vec::with_capacity(given.len());
-        for (guest, id) in given {
-            let channel = self.channel_names.get(id);
+        let mut grants = Vec::with_capacity(given.len());
+        for (at, (guest, id)) in given.iter().enumerate() {
+            let channel = self.known_as(*id);
             let channel = channel.ok_or_else(|| Error::NoSuchChannel { name: id.to_string() })?;
             if guest.len() > NAME_BYTES_MAX {
                 return Err(Error::limit(format!("a name of {} bytes", guest.len())));
             }
-            if names.iter().any(|other| other.guest == *guest) {
+            if given[..at].iter().any(|(other, _)| other == guest) {
                 return Err(Error::ChannelExists { name: guest.clone() });
             }
-            names.push(ChannelName { guest: guest.clone(), channel: channel.clone() });
+            grants.push(Some(Grant { guest: Some(guest.clone()), channel }));
         }
-        Ok((names, given.iter().map(|(_, id)| *id).collect()))
+        Ok((Grants::new(grants), given.iter().map(|(_, id)| *id).collect()))
     }
 
     /// Makes a tasklet that a guest asked for: an instance of the same module, with the parent's

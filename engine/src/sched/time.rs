@@ -27,8 +27,10 @@ impl Scheduler {
         Some(due_ns.saturating_sub(self.clock.now_ns()))
     }
 
-    /// Notes in a tasklet how much of its time it has still to wait, as a snapshot of it has to say.
+    /// Notes in a tasklet how much of its time it has still to wait, and how its channels are, as a
+    /// snapshot of it has to say.
     pub(super) fn note_left(&mut self, id: TaskletId) {
+        self.note_made(id);
         if self.core.due_ns(id).is_some() {
             let now_ns = self.clock.now_ns();
             self.note_left_at(id, now_ns, 0);
@@ -37,6 +39,7 @@ impl Scheduler {
 
     /// The same for all of these, at one time, and whose turn it is first of those due at once.
     pub(super) fn note_all_left(&mut self, tasklets: &BTreeSet<TaskletId>) {
+        tasklets.iter().for_each(|id| self.note_made(*id));
         let now_ns = self.clock.now_ns();
         let timed: Vec<TaskletId> = self.core.timed().filter(|id| tasklets.contains(id)).collect();
         let mut before: Option<(u64, u64)> = None;

@@ -166,6 +166,20 @@ impl<'r> Reader<'r> {
     pub fn text(&mut self, what: &str) -> Result<String, Error> {
         let at = self.at();
         let len = self.expect(major::TEXT, what)?;
+        self.text_of(at, len)
+    }
+
+    /// Reads a text, or a number instead of one.
+    pub fn text_or_number(&mut self, what: &str) -> Result<Result<String, u64>, Error> {
+        let at = self.at();
+        match self.head()? {
+            (major::TEXT, len) => self.text_of(at, len).map(Ok),
+            (major::UNSIGNED, number) => Ok(Err(number)),
+            _ => Err(Error::malformed(at, format!("expected {what}"))),
+        }
+    }
+
+    fn text_of(&mut self, at: u64, len: u64) -> Result<String, Error> {
         let limit = self.limits.text_bytes;
         if len > limit {
             return Err(ErrorKind::Limit { at, what: "bytes of a text", limit }.into());

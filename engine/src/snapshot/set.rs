@@ -1,4 +1,4 @@
-//! The format of sets, version 1: many tasklets and the channels between them in one file.
+//! The format of sets, version 2: many tasklets and the channels between them in one file.
 //!
 //! What a tasklet is stands here as in a [`Snapshot`], and each module once. What is between them is
 //! here alone: which channels there are, who stands where, and in which order.
@@ -19,29 +19,34 @@ use super::source::Source;
 use super::{Digest, Error, ModuleRef, Snapshot};
 use crate::sched::{ChannelOptions, Direction};
 
-/// The version this build writes, and reads.
-pub const VERSION: u64 = 1;
+/// The version this build writes. It reads this one and those before.
+pub const VERSION: u64 = 2;
 
 /// The format's name, the first element of every set of every version.
 pub const FORMAT: &str = "tasklet-set";
 
-/// The version of the snapshots' format that the tasklets of version 1 are written in.
+/// The version of the snapshots' format that the tasklets are written in.
 const SNAPSHOT_VERSION: u64 = 3;
 
 /// The highest number that a tasklet can have: guests see it as an `i64` above zero.
 const NUMBER_MAX: u64 = i64::MAX as u64;
+
+/// The highest number that a channel can have that a guest made.
+const MADE_MAX: u64 = 1 << 62;
 
 /// Tasklets, and what is between them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Set<'a> {
     /// The highest number that was given to a tasklet where these come from.
     pub numbered: u64,
+    /// The highest number that was given to a channel that a guest made. In version 1 there were none.
+    pub made: u64,
     /// Words for people and tools, without effect. Written sorted; names are unique.
     pub labels: Vec<(String, String)>,
     /// The modules of the tasklets, each once, ascending by hash.
     pub modules: Vec<ModuleRef<'a>>,
-    /// The channels that tasklets were given, and others that belong to the set; in the order of
-    /// their names, in which a shorter one comes first.
+    /// The channels that tasklets have, and others that belong to the set; in the order of their
+    /// names, in which a shorter one comes first, and behind them those that guests made by number.
     pub channels: Vec<Channel>,
     /// The tasklets: those that are ready in the order in which they will run, those that wait for
     /// the system in the order in which they came, those that wait on channels by channel and in the
@@ -52,10 +57,12 @@ pub struct Set<'a> {
 /// A channel of a [`Set`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
-    /// Its name.
+    /// Its name; empty if a guest made it.
     pub name: String,
-    /// How it behaves, if it belongs to the set; otherwise it is one that is found by name where the
-    /// set is loaded.
+    /// Its number, if a guest made it.
+    pub made: Option<u64>,
+    /// How it behaves, if it belongs to the set, as those do that guests made; otherwise it is one
+    /// that is found by name where the set is loaded.
     pub own: Option<ChannelState>,
 }
 
@@ -75,8 +82,8 @@ pub struct Member<'a> {
     pub number: u64,
     /// Where it stands.
     pub place: Place,
-    /// The channels that it was given, as positions in [`Set::channels`]; `None` for one that has
-    /// been removed. In the order in which the guest's numbers for them count.
+    /// The channels that it has, as positions in [`Set::channels`]; `None` for one that has been
+    /// removed, or that it has dropped. In the order in which the guest's numbers for them count.
     pub channels: Vec<Option<u32>>,
     /// The tasklet. It has no base, no labels and no bytes of its module: these are the set's.
     pub snapshot: Snapshot<'a>,
@@ -105,7 +112,8 @@ impl Set<'_> {
     pub fn write_to(&self, out: &mut impl Write) -> Result<Digest, Error> {
         let (modules, channels) = (&self.modules, &self.channels);
         let count = self.tasklets.len() as u64;
-        let mut writer = Writer::new(out, self.numbered, &self.labels, modules, channels, count)?;
+        let numbers = (self.numbered, self.made);
+        let mut writer = Writer::new(out, numbers, &self.labels, modules, channels, count)?;
         for one in &self.tasklets {
             writer.tasklet(one.number, one.place, &one.channels, &one.snapshot)?;
         }

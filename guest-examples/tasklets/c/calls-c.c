@@ -80,6 +80,15 @@ TASKLET_ENTRY(receiver)
     told("the receiver", text(tasklet_receive(channel(), 0, 0)));
 }
 
+/* Answers on the channel that it is told the number of. */
+TASKLET_ENTRY(answerer)
+{
+    int32_t number = -1;
+
+    tasklet_argument(&number, sizeof number);
+    told("a channel that was made", text(tasklet_send(number, "answer", 6)));
+}
+
 TASKLET_ENTRY(counter)
 {
     volatile uint32_t n = 0;
@@ -150,6 +159,30 @@ static void messages(void)
     told("send", text(tasklet_send(channel(), "x", 1)));
 }
 
+static void made(void)
+{
+    static const int32_t preferences[4] = {TASKLET_RECEIVER, TASKLET_NEITHER,
+                                           TASKLET_SENDER, TASKLET_BOTH};
+    int32_t channels[4], n, many = 0;
+    char answer[8] = "";
+
+    for (n = 0; n < 4; n++)
+        must(channels[n] = tasklet_new_channel(preferences[n]));
+    must(tasklet_spawn("answerer", &channels[1], sizeof channels[1]));
+    must(tasklet_receive(channels[1], answer, sizeof answer - 1));
+    told("an answer", answer);
+    must(tasklet_yield());
+    must(tasklet_drop_channel(channels[0]));
+    told("a channel that was released", text(tasklet_try_send(channels[0], "x", 1)));
+    told("its number is used again",
+         tasklet_new_channel(TASKLET_RECEIVER) == channels[0] ? "true" : "false");
+    for (n = 0; n < 4; n++)
+        must(tasklet_drop_channel(channels[n]));
+    while (tasklet_new_channel(TASKLET_RECEIVER) >= 0)
+        many++;
+    told_number("channels until a limit is exceeded", many);
+}
+
 static const char *ran(int64_t code)
 {
     return code == 0 ? "all have run" : code > 0 ? "interrupted" : "something else";
@@ -181,6 +214,7 @@ TASKLET_ENTRY(calls)
     refused();
     sections();
     messages();
+    made();
     others();
     told("parked", text(tasklet_park()));
 }

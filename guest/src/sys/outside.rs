@@ -50,6 +50,8 @@ refused! {
     try_receive(i32, &mut [u8])
     receive_timeout(i32, &mut [u8], i64)
     close(i32)
+    new_channel(i32)
+    drop_channel(i32)
     spawn(&str, &[u8])
 }
 

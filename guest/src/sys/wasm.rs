@@ -50,6 +50,10 @@ unsafe extern "C" {
     safe fn raw_balance(channel: i32) -> i64;
     #[link_name = "close"]
     safe fn raw_close(channel: i32) -> i32;
+    #[link_name = "new_channel"]
+    safe fn raw_new_channel(preference: i32) -> i32;
+    #[link_name = "drop_channel"]
+    safe fn raw_drop_channel(channel: i32) -> i32;
     #[link_name = "spawn"]
     fn raw_spawn(name: *const u8, len: usize, argument: *const u8, argument_len: usize) -> i64;
 }
@@ -164,6 +168,14 @@ pub(crate) fn balance(channel: i32) -> i64 {
 
 pub(crate) fn close(channel: i32) -> i64 {
     raw_close(channel).into()
+}
+
+pub(crate) fn new_channel(preference: i32) -> i64 {
+    raw_new_channel(preference).into()
+}
+
+pub(crate) fn drop_channel(channel: i32) -> i64 {
+    raw_drop_channel(channel).into()
 }
 
 pub(crate) fn spawn(entry: &str, argument: &[u8]) -> i64 {

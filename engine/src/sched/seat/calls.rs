@@ -54,6 +54,8 @@ functions! {
     Rest "rest" (3) I32,
     Balance "balance" (1) I64,
     Close "close" (1) I32,
+    NewChannel "new_channel" (1) I32,
+    DropChannel "drop_channel" (1) I32,
     Spawn "spawn" (4) I64,
     Fork "fork" (0) I64,
     Sleep "sleep" (1) I32,
@@ -200,8 +202,7 @@ impl Seat {
             Function::BlockTrap => i64::from(std::mem::replace(&mut self.block_trap, arg(0) != 0)),
             _ => {
                 let name = slice(memory, arg(0), arg(1))?;
-                let found = self.channels.iter().position(|c| c.guest.as_bytes() == name);
-                found.map_or(code::NO_CHANNEL, |at| at as i64)
+                self.channels.find(name).map_or(code::NO_CHANNEL, |at| at as i64)
             }
         })
     }
@@ -224,8 +225,9 @@ impl Seat {
                 | Function::Sleep
                 | Function::Run
                 | Function::Fork
+                | Function::NewChannel
         );
-        if takes_channel && channel as usize >= self.channels.len() {
+        if takes_channel && !self.channels.has(channel) {
             return Ok(Err(code::NO_CHANNEL));
         }
         let may_wait = function.may_block() && !self.block_trap;
@@ -253,6 +255,8 @@ impl Seat {
             }
             Function::Balance => Ok(Request::Balance { channel }),
             Function::Close => Ok(Request::Close { channel }),
+            Function::NewChannel => Ok(Request::NewChannel { preference: channel as i32 }),
+            Function::DropChannel => Ok(Request::DropChannel { channel }),
             Function::Fork => Ok(Request::Fork),
             Function::Spawn => {
                 spawn(slice(memory, arg(0), arg(1))?, slice(memory, arg(2), arg(3))?)
@@ -311,7 +315,7 @@ impl Seat {
         if count > SEQUENCE_MAX {
             return Ok(Called::Returns(code::LIMIT));
         }
-        if channel as usize >= self.channels.len() {
+        if !self.channels.has(channel) {
             return Ok(Called::Returns(code::NO_CHANNEL));
         }
         if self.sent >= count {

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, ChannelName, Request, Seat};
+use super::{Answer, Grant, Grants, Known, Made, Request, Seat};
+use crate::sched::channel::{ChannelOptions, Preference};
 use crate::sched::limits::{
-    ARGUMENT_BYTES_MAX, GRANTS_MAX, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, SEQUENCE_MAX,
+    ARGUMENT_BYTES_MAX, GRANTS_MAX, MADE_NUMBER_MAX, MESSAGE_BYTES_MAX, NAME_BYTES_MAX,
+    SEQUENCE_MAX,
 };
 use crate::wasi::Bytes;
 
@@ -12,7 +14,7 @@ use crate::wasi::Bytes;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SeatState {
-    pub(crate) channels: Vec<ChannelName>,
+    channels: Vec<Option<GrantState>>,
     argument: Bytes,
     atomic: bool,
     #[serde(default, skip_serializing_if = "is_off")]
@@ -27,6 +29,85 @@ pub(crate) struct SeatState {
     message: Bytes,
 }
 
+/// A [`Grant`]: one of `channel` and `made`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GrantState {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    guest: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made: Option<MadeState>,
+}
+
+/// A [`Made`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MadeState {
+    number: u64,
+    preference: Prefers,
+    #[serde(default, skip_serializing_if = "is_off")]
+    closed: bool,
+    #[serde(default, skip_serializing_if = "is_off")]
+    external: bool,
+}
+
+/// A [`Preference`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Prefers {
+    Receiver,
+    Neither,
+    Sender,
+    Both,
+}
+
+impl GrantState {
+    fn of(grant: &Grant) -> GrantState {
+        let guest = grant.guest.clone();
+        match &grant.channel {
+            Known::Named(name) => GrantState { guest, channel: Some(name.clone()), made: None },
+            Known::Made(made) => {
+                let preference = match made.options.preference {
+                    Preference::Receiver => Prefers::Receiver,
+                    Preference::Neither => Prefers::Neither,
+                    Preference::Sender => Prefers::Sender,
+                    Preference::Both => Prefers::Both,
+                };
+                let (number, closed) = (made.number, made.closed);
+                let external = made.options.external;
+                let made = MadeState { number, preference, closed, external };
+                GrantState { guest, channel: None, made: Some(made) }
+            }
+        }
+    }
+
+    fn grant(self) -> Result<Grant, &'static str> {
+        let long =
+            |name: &Option<String>| name.as_ref().is_some_and(|it| it.len() > NAME_BYTES_MAX);
+        if long(&self.guest) || long(&self.channel) {
+            return Err("the name of a channel is too long");
+        }
+        let channel = match (self.channel, self.made) {
+            (Some(name), None) => Known::Named(name),
+            (None, Some(made)) if (1..=MADE_NUMBER_MAX).contains(&made.number) => {
+                let preference = match made.preference {
+                    Prefers::Receiver => Preference::Receiver,
+                    Prefers::Neither => Preference::Neither,
+                    Prefers::Sender => Preference::Sender,
+                    Prefers::Both => Preference::Both,
+                };
+                let options = ChannelOptions { preference, external: made.external };
+                Known::Made(Made { number: made.number, options, closed: made.closed })
+            }
+            (None, Some(_)) => return Err("a channel has a number that none has"),
+            _ => return Err("a channel has to be named, or made by a guest"),
+        };
+        Ok(Grant { guest: self.guest, channel })
+    }
+}
+
 fn is_off(flag: &bool) -> bool {
     !flag
 }
@@ -38,7 +119,7 @@ fn is_first(turn: &u64) -> bool {
 impl Seat {
     pub(crate) fn state(&self) -> SeatState {
         SeatState {
-            channels: self.channels.clone(),
+            channels: self.channels.iter().map(|grant| grant.map(GrantState::of)).collect(),
             argument: Bytes(self.argument.clone()),
             atomic: self.atomic,
             block_trap: self.block_trap,
@@ -54,14 +135,13 @@ impl Seat {
     /// Takes the place of one that was written down, which is not trusted.
     pub(crate) fn restore(state: SeatState) -> Result<Seat, &'static str> {
         let message_fits = |bytes: &Bytes| bytes.0.len() <= MESSAGE_BYTES_MAX;
-        let known = |channel: &u32| (*channel as usize) < state.channels.len();
         if state.channels.len() > GRANTS_MAX {
             return Err("too many channels");
         }
+        let channels = state.channels.into_iter().map(|it| it.map(GrantState::grant).transpose());
+        let channels = Grants::new(channels.collect::<Result<_, _>>()?);
+        let known = |channel: &u32| channels.has(*channel);
         let long = |name: &str| name.len() > NAME_BYTES_MAX;
-        if state.channels.iter().any(|c| long(&c.guest) || long(&c.channel)) {
-            return Err("the name of a channel is too long");
-        }
         if state.argument.0.len() > ARGUMENT_BYTES_MAX {
             return Err("the argument is too long");
         }
@@ -73,7 +153,8 @@ impl Seat {
             Some(
                 Request::Receive { channel, .. }
                 | Request::Balance { channel }
-                | Request::Close { channel },
+                | Request::Close { channel }
+                | Request::DropChannel { channel },
             ) => known(channel),
             Some(Request::Spawn { entry, argument }) => {
                 !long(entry) && argument.0.len() <= ARGUMENT_BYTES_MAX
@@ -83,6 +164,7 @@ impl Seat {
                 | Request::Park
                 | Request::Atomic { .. }
                 | Request::Fork
+                | Request::NewChannel { .. }
                 | Request::Sleep { .. }
                 | Request::Run { .. },
             )
@@ -110,7 +192,7 @@ impl Seat {
             answer: state.answer,
             sent: state.sent,
             message: state.message.0,
-            ..Seat::new(state.channels, state.argument.0)
+            ..Seat::new(channels, state.argument.0)
         })
     }
 }

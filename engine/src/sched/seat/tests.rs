@@ -4,8 +4,11 @@ use super::*;
 use crate::sched::limits::MESSAGE_BYTES_MAX;
 
 fn seat() -> Seat {
-    let name = |guest: &str| ChannelName { guest: guest.into(), channel: format!("the {guest}") };
-    Seat::new(vec![name("in"), name("out")], b"argument".to_vec())
+    let name = |guest: &str| {
+        let channel = Known::Named(format!("the {guest}"));
+        Some(Grant { guest: Some(guest.into()), channel })
+    };
+    Seat::new(Grants::new(vec![name("in"), name("out")]), b"argument".to_vec())
 }
 
 fn call(seat: &mut Seat, function: Function, args: &[u64], memory: &mut [u8]) -> Called {
@@ -113,6 +116,8 @@ fn what_is_written_down_is_the_same_again() {
         Function::Send,
         Function::Receive,
         Function::Close,
+        Function::NewChannel,
+        Function::DropChannel,
         Function::Yield,
         Function::Sleep,
         Function::Run,
@@ -147,6 +152,7 @@ fn what_is_not_there_is_not_written_down() {
     let ciborium::Value::Map(pairs) = ciborium::Value::serialized(&seat.state()).unwrap() else {
         panic!("a seat is a map");
     };
+    assert!(!format!("{pairs:?}").contains("made"));
     let keys: Vec<&str> = pairs.iter().filter_map(|(key, _)| key.as_text()).collect();
     assert_eq!(keys, ["channels", "argument", "atomic", "asked", "answer", "sent", "message"]);
     assert!(!format!("{pairs:?}").contains("timeout"));
@@ -214,4 +220,67 @@ fn what_is_left_of_a_wait_can_be_written_into_it() {
         assert_eq!(call(&mut seat, function, &args, &mut memory), Called::Asks);
         assert_eq!(seat.asked.take().unwrap().left_ns().copied(), left);
     }
+}
+
+#[test]
+fn channels_that_were_dropped_leave_a_gap() {
+    let (mut seat, mut memory) = (seat(), [0; 8]);
+    let made = |number| {
+        let made = Made { number, options: Default::default(), closed: false };
+        Grant { guest: None, channel: Known::Made(made) }
+    };
+    assert_eq!(seat.channels.free(), Some(2));
+    seat.channels.put(2, made(7));
+    seat.channels.put(3, made(9));
+    seat.channels.drop(1);
+    assert_eq!((seat.channels.free(), seat.channels.len()), (Some(1), 4));
+    for ask in [Function::Send, Function::Receive, Function::Balance, Function::DropChannel] {
+        let refused = call(&mut seat, ask, &[1, 0, 0], &mut memory);
+        assert!(matches!(refused, Called::Returns(code::NO_CHANNEL | -12_884_901_888)), "{ask:?}");
+    }
+    let refused = call(&mut seat, Function::SendAll, &[1, 0, 0], &mut memory);
+    assert_eq!(refused, Called::Returns(code::NO_CHANNEL));
+    // It is found neither by its name.
+    assert_eq!(seat.channels.find(b"out"), None);
+    assert_eq!(call(&mut seat, Function::DropChannel, &[3], &mut memory), Called::Asks);
+    let state = seat.state();
+    let value = ciborium::Value::serialized(&state).unwrap();
+    let again = Seat::restore(value.deserialized().unwrap()).unwrap();
+    assert_eq!((again.channels, again.asked), (seat.channels.clone(), seat.asked.take()));
+    seat.channels.drop(3);
+    seat.channels.drop(2);
+    assert_eq!((seat.channels.len(), seat.channels.free()), (1, Some(1)));
+    for number in 0..1024 {
+        seat.channels.put(1 + number, made(number as u64 + 1));
+    }
+    assert_eq!(seat.channels.free(), None);
+}
+
+/// What a stranger may write down as a tasklet's channels.
+#[test]
+fn forged_channels_are_refused() {
+    let state = ciborium::Value::serialized(&seat().state()).unwrap();
+    let with = |channel: ciborium::Value| {
+        let mut state = state.clone();
+        let Some(pairs) = state.as_map_mut() else { panic!("a seat is a map") };
+        pairs[0].1 = ciborium::Value::Array(vec![channel]);
+        let state: Result<SeatState, _> = state.deserialized();
+        state.is_ok_and(|state| Seat::restore(state).is_ok())
+    };
+    let map = |pairs: &[(&str, ciborium::Value)]| {
+        let pairs = pairs.iter().map(|(key, value)| ((*key).into(), value.clone()));
+        ciborium::Value::Map(pairs.collect())
+    };
+    let made = |number: u64| map(&[("number", number.into()), ("preference", "both".into())]);
+    let name = || ciborium::Value::from("c");
+    assert!(with(ciborium::Value::Null));
+    assert!(with(map(&[("channel", name())])));
+    assert!(with(map(&[("guest", name()), ("channel", name())])));
+    assert!(with(map(&[("made", made(1))])) && with(map(&[("made", made(1 << 62))])));
+    assert!(!with(map(&[("made", made(0))])) && !with(map(&[("made", made((1 << 62) + 1))])));
+    assert!(!with(map(&[])) && !with(map(&[("guest", name())])));
+    assert!(!with(map(&[("channel", name()), ("made", made(1))])));
+    assert!(!with(map(&[("channel", "c".repeat(1025).into())])));
+    assert!(!with(map(&[("made", map(&[("number", 1.into()), ("preference", name())]))])));
+    assert!(!with(map(&[("channel", name()), ("other", name())])));
 }

@@ -6,6 +6,7 @@ use std::hash::Hasher;
 use std::io::Read;
 
 use super::super::limits::{CHANNELS_MAX, NAME_BYTES_MAX};
+use super::super::made::REMOVED;
 use super::super::queue::IdHasher;
 use super::super::{ChannelId, Scheduler, Seat, TaskletId};
 use crate::error::Error;
@@ -15,9 +16,6 @@ use crate::module::Module;
 use crate::snapshot::Digest;
 use crate::snapshot::set::{Channel, ChannelState, Limits, Member, Place, Set};
 use crate::tasklet::Tasklet;
-
-/// A channel that has been removed from its scheduler: no channel has that number.
-const REMOVED: ChannelId = ChannelId(0);
 
 type Hosts<'a> = Box<dyn FnMut(&Member<'_>) -> Host + 'a>;
 type Channels<'a> = Box<dyn FnMut(&Channel) -> Option<ChannelId> + 'a>;
@@ -78,12 +76,16 @@ pub struct Loaded {
     pub tasklets: Vec<(u64, TaskletId)>,
     /// The name that each channel had, and the channel; those outside of the set included.
     pub channels: Vec<(String, ChannelId)>,
+    /// The number that each channel had that a guest made, and the channel.
+    pub made: Vec<(u64, ChannelId)>,
 }
 
 /// Where a channel of the file is to be found.
 enum Found {
     Here(ChannelId),
     New(String, ChannelState),
+    /// A guest made it, under that number.
+    Made(u64, ChannelState),
 }
 
 impl Scheduler {
@@ -141,9 +143,10 @@ impl Scheduler {
             tasklets.push(tasklet.map_err(|error| error.of(TaskletId(member.number)))?);
         }
         // From here on nothing fails.
+        let keeps = self.keeps_made(&set);
         let mut channels = Vec::with_capacity(found.len());
         for found in found {
-            channels.push(self.settle(found)?);
+            channels.push(self.settle(found, keeps)?);
         }
         let ids = self.number(&set);
         for ((member, tasklet), id) in set.tasklets.iter().zip(tasklets).zip(&ids) {
@@ -164,9 +167,14 @@ impl Scheduler {
         let numbers = set.tasklets.iter().map(|member| member.number);
         let mut tasklets: Vec<(u64, TaskletId)> = numbers.zip(ids).collect();
         tasklets.sort_unstable();
-        let names = set.channels.into_iter().map(|channel| channel.name);
-        let channels = names.zip(channels.into_iter().map(|(id, _)| id)).collect();
-        Ok(Loaded { digest, tasklets, channels })
+        let mut loaded = Loaded { digest, tasklets, channels: Vec::new(), made: Vec::new() };
+        for (channel, (id, _)) in set.channels.into_iter().zip(channels) {
+            match channel.made {
+                Some(number) => loaded.made.push((number, id)),
+                None => loaded.channels.push((channel.name, id)),
+            }
+        }
+        Ok(loaded)
     }
 
     fn find_channels(
@@ -182,8 +190,12 @@ impl Scheduler {
                 return Err(Error::limit(format!("a name of {} bytes", channel.name.len())));
             }
             let here = resolve.as_mut().and_then(|resolve| resolve(channel));
-            if here.is_some_and(|here| !self.channel_names.contains_key(&here)) {
+            if here.is_some_and(|here| self.known(here).is_err()) {
                 return Err(missing());
+            }
+            if let (None, Some(number), Some(own)) = (here, channel.made, channel.own) {
+                found.push(Some(Found::Made(number, own)));
+                continue;
             }
             let by_name = self.names.get(&channel.name).copied();
             found.push(match (here, channel.own) {
@@ -213,19 +225,37 @@ impl Scheduler {
         });
         let found = named.collect::<Result<Vec<Found>, Error>>()?;
         let new = found.iter().filter(|found| matches!(found, Found::New(..))).count();
-        if self.names.len().saturating_add(new) > CHANNELS_MAX {
+        let made = found.iter().filter(|found| matches!(found, Found::Made(..))).count();
+        let all = self.names.len() + self.made.len();
+        if all.saturating_add(new + made) > CHANNELS_MAX {
             return Err(Error::limit(format!("more than {CHANNELS_MAX} channels")));
+        }
+        if made > 0 {
+            self.check_made(made)?;
         }
         Ok(found)
     }
 
-    /// The channel, and whether it was made.
-    fn settle(&mut self, found: Found) -> Result<(ChannelId, bool), Error> {
-        let (name, state) = match found {
+    /// Whether channels that guests made have the numbers that they had: if none had one of them.
+    fn keeps_made(&mut self, set: &Set<'_>) -> bool {
+        let first = set.channels.iter().find_map(|channel| channel.made);
+        let keeps = first.is_none_or(|first| first > self.made.last());
+        if keeps {
+            self.made.skip_to(set.made);
+        }
+        keeps
+    }
+
+    /// The channel, and whether it is new here.
+    fn settle(&mut self, found: Found, keeps: bool) -> Result<(ChannelId, bool), Error> {
+        let (id, state) = match found {
             Found::Here(here) => return Ok((here, false)),
-            Found::New(name, state) => (name, state),
+            Found::New(name, state) => (self.channel(&name, state.options)?, state),
+            Found::Made(number, state) => {
+                let number = if keeps { number } else { self.next_made() };
+                (self.add_made(number, state.options), state)
+            }
         };
-        let id = self.channel(&name, state.options)?;
         if let Some(channel) = self.core.channel_mut(id) {
             channel.closed = state.closed;
         }
@@ -279,9 +309,9 @@ impl Scheduler {
             .map(|position| position.map_or(REMOVED, |position| channels[position as usize].0))
             .collect();
         let seat = tasklet.store.data_mut().seat.get_or_insert_default();
-        for (name, id) in seat.channels.iter_mut().zip(&given) {
-            if let Some(here) = self.channel_names.get(id) {
-                name.channel.clone_from(here);
+        for (grant, id) in seat.channels.iter_mut().zip(&given) {
+            if let (Some(grant), Some(known)) = (grant, self.known_as(*id)) {
+                grant.channel = known;
             }
         }
         self.add_as(id, tasklet, given);

@@ -1,6 +1,6 @@
 //! A set in.
 
-use super::super::reader::Reader;
+use super::super::reader::{Map, Reader};
 use super::super::writer::major;
 use super::super::{Digest, Error, ErrorKind, ModuleRef, header};
 use super::super::{decode, pages};
@@ -15,9 +15,13 @@ pub(super) fn read<'r>(
     limits: &Limits,
 ) -> Result<(Set<'r>, Digest), Error> {
     let r = &mut reader;
-    prelude(r)?;
+    let version = prelude(r)?;
     r.version = SNAPSHOT_VERSION;
     let mut map = r.map("the header")?;
+    let made = match version {
+        1 => 0,
+        _ => decode_made(r, &mut map)?,
+    };
     r.key(&mut map, "labels")?;
     let labels = header::decode_labels(r)?;
     r.key(&mut map, "numbered")?;
@@ -26,22 +30,31 @@ pub(super) fn read<'r>(
     r.rule(at, rules::numbered(numbered))?;
     r.end(map)?;
     let modules = decode_modules(r, limits)?;
-    let channels = decode_channels(r, limits)?;
+    let channels = decode_channels(r, limits, made)?;
     let mut order = Order::new(numbered, &modules, &channels);
     let at = r.at();
     let len = length(r, limits.tasklets, "tasklets")?;
     let tasklets = r.items(len, |r| decode_member(r, limits, &mut order))?;
     r.rule(at, order.end())?;
     let digest = reader.finish()?;
-    Ok((Set { numbered, labels, modules, channels, tasklets }, digest))
+    Ok((Set { numbered, made, labels, modules, channels, tasklets }, digest))
 }
 
-fn prelude(r: &mut Reader<'_>) -> Result<(), Error> {
+/// The version.
+fn prelude(r: &mut Reader<'_>) -> Result<u64, Error> {
     let Some(found) = decode::begin(r, FORMAT)? else { return Err(ErrorKind::NotASet.into()) };
     match found.version {
-        VERSION => found.has_parts(encode::PARTS),
+        version @ 1..=VERSION => found.has_parts(encode::PARTS).map(|()| version),
         found => Err(ErrorKind::SetVersion { found }.into()),
     }
+}
+
+fn decode_made(r: &mut Reader<'_>, map: &mut Map) -> Result<u64, Error> {
+    r.key(map, "made")?;
+    let at = r.at();
+    let made = r.unsigned("a channel's number")?;
+    r.rule(at, rules::made(made))?;
+    Ok(made)
 }
 
 /// Reads the head of a list, which holds at most so many.
@@ -67,17 +80,26 @@ fn decode_modules<'r>(r: &mut Reader<'r>, limits: &Limits) -> Result<Vec<ModuleR
     })
 }
 
-fn decode_channels(r: &mut Reader<'_>, limits: &Limits) -> Result<Vec<Channel>, Error> {
+fn decode_channels(
+    r: &mut Reader<'_>,
+    limits: &Limits,
+    highest: u64,
+) -> Result<Vec<Channel>, Error> {
     let len = length(r, limits.channels, "channels")?;
-    let mut previous: Option<String> = None;
+    let mut previous: Option<Channel> = None;
     r.items(len, |r| {
         r.tuple(2, "a channel")?;
         let at = r.at();
-        let name = r.text("a channel's name")?;
-        r.rule(at, rules::channel(previous.as_deref(), &name))?;
-        previous = Some(name.clone());
+        // NB: version 1 has no numbers, and none is as low as its highest.
+        let (name, made) = match r.text_or_number("a channel's name")? {
+            Ok(name) => (name, None),
+            Err(number) => (String::new(), Some(number)),
+        };
         let own = if r.null()? { None } else { Some(decode_own(r)?) };
-        Ok(Channel { name, own })
+        let channel = Channel { name, made, own };
+        r.rule(at, rules::channel(previous.as_ref(), &channel, highest))?;
+        previous = Some(channel.clone());
+        Ok(channel)
     })
 }
 

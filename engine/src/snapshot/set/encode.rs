@@ -42,13 +42,14 @@ impl<'w> Writer<'w> {
     /// Those of [`Set::write_to`](super::Set::write_to).
     pub fn new(
         out: &'w mut dyn Write,
-        numbered: u64,
+        (numbered, made): (u64, u64),
         labels: &[(String, String)],
         modules: &[ModuleRef<'_>],
         channels: &[Channel],
         count: u64,
     ) -> Result<Writer<'w>, Error> {
         rules::numbered(numbered).map_err(invalid)?;
+        rules::made(made).map_err(invalid)?;
         snapshot_rules::unique_names(labels).map_err(invalid)?;
         let mut writer = writer::Writer::new(out);
         let w = &mut writer;
@@ -56,7 +57,9 @@ impl<'w> Writer<'w> {
         w.head(major::ARRAY, u64::from(PARTS))?;
         w.text(FORMAT)?;
         w.unsigned(VERSION)?;
-        w.map(2)?;
+        w.map(3)?;
+        w.text("made")?;
+        w.unsigned(made)?;
         w.text("labels")?;
         w.map(labels.len())?;
         for (name, text) in sorted_names(labels) {
@@ -66,7 +69,7 @@ impl<'w> Writer<'w> {
         w.text("numbered")?;
         w.unsigned(numbered)?;
         encode_modules(modules, w)?;
-        encode_channels(channels, w)?;
+        encode_channels(channels, made, w)?;
         w.head(major::ARRAY, count)?;
         Ok(Writer { order: Order::new(numbered, modules, channels), writer, left: count })
     }
@@ -135,13 +138,20 @@ fn encode_modules(modules: &[ModuleRef<'_>], w: &mut writer::Writer<'_>) -> Resu
     Ok(())
 }
 
-fn encode_channels(channels: &[Channel], w: &mut writer::Writer<'_>) -> Result<(), Error> {
+fn encode_channels(
+    channels: &[Channel],
+    made: u64,
+    w: &mut writer::Writer<'_>,
+) -> Result<(), Error> {
     w.array(channels.len())?;
-    let mut previous: Option<&str> = None;
+    let mut previous: Option<&Channel> = None;
     for channel in channels {
-        rules::channel(previous.replace(&channel.name), &channel.name).map_err(invalid)?;
+        rules::channel(previous.replace(channel), channel, made).map_err(invalid)?;
         w.array(2)?;
-        w.text(&channel.name)?;
+        match channel.made {
+            Some(number) => w.unsigned(number)?,
+            None => w.text(&channel.name)?,
+        }
         let Some(own) = &channel.own else {
             w.null()?;
             continue;

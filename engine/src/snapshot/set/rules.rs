@@ -3,7 +3,7 @@
 
 use super::super::rules::{Rule, names_ascending, require};
 use super::super::{Digest, ModuleRef, Snapshot};
-use super::{Channel, ChannelState, NUMBER_MAX, Place};
+use super::{Channel, ChannelState, MADE_MAX, NUMBER_MAX, Place};
 use crate::sched::Direction;
 
 /// Modules ascend without repeats.
@@ -11,9 +11,22 @@ pub(super) fn module(previous: Option<Digest>, hash: Digest) -> Rule {
     require(previous.is_none_or(|previous| previous < hash), "modules are not unique and sorted")
 }
 
-/// So do channels, by their names.
-pub(super) fn channel(previous: Option<&str>, name: &str) -> Rule {
-    names_ascending(previous, name)
+/// So do channels, by their names, and behind these by the numbers that they have if guests made
+/// them.
+pub(super) fn channel(previous: Option<&Channel>, channel: &Channel, made: u64) -> Rule {
+    let Some(number) = channel.made else {
+        require(previous.is_none_or(|it| it.made.is_none()), "names are behind numbers")?;
+        return names_ascending(previous.map(|it| &*it.name), &channel.name);
+    };
+    let before = previous.and_then(|it| it.made).unwrap_or(0);
+    require(before < number, "channels that guests made are not unique and sorted")?;
+    require(number <= made, "a channel has a number that was not given yet")?;
+    require(channel.name.is_empty(), "a channel that a guest made has a name")?;
+    require(channel.own.is_some(), "a channel that a guest made lies outside")
+}
+
+pub(super) fn made(made: u64) -> Rule {
+    require(made <= MADE_MAX, "a channel's number is beyond 62 bits")
 }
 
 pub(super) fn numbered(numbered: u64) -> Rule {
@@ -23,6 +36,7 @@ pub(super) fn numbered(numbered: u64) -> Rule {
 /// What is known of a channel.
 struct Known {
     own: Option<ChannelState>,
+    made: bool,
     /// Somebody was given it.
     given: bool,
     /// What those who wait on it want.
@@ -41,7 +55,10 @@ pub(super) struct Order {
 
 impl Order {
     pub(super) fn new(numbered: u64, modules: &[ModuleRef<'_>], channels: &[Channel]) -> Order {
-        let known = |channel: &Channel| Known { own: channel.own, given: false, direction: None };
+        let known = |channel: &Channel| {
+            let made = channel.made.is_some();
+            Known { own: channel.own, made, given: false, direction: None }
+        };
         Order {
             numbered,
             modules: modules.iter().map(|module| (module.hash, module.size, false)).collect(),
@@ -96,7 +113,8 @@ impl Order {
         let unique = self.numbers.is_sorted_by(|a, b| a < b);
         require(unique, "two tasklets have one number")?;
         require(self.modules.iter().all(|(.., used)| *used), "a module is no tasklet's")?;
-        let idle = self.channels.iter().any(|channel| channel.own.is_none() && !channel.given);
+        let is_tasklets = |channel: &Known| channel.own.is_none() || channel.made;
+        let idle = self.channels.iter().any(|channel| is_tasklets(channel) && !channel.given);
         require(!idle, "a channel is neither the set's nor a tasklet's")
     }
 }

@@ -94,7 +94,7 @@ fn broken_rules_are_found_by_the_reader() {
             other => panic!("expected malformed, not {other:?}"),
         }
     };
-    let cases: [(&[u8], &[u8], &str); 16] = [
+    let cases: [(&[u8], &[u8], &str); 21] = [
         (b"hnumbered\x18\x47", b"hnumbered\x18\x45", "number that was not given"),
         (b"hnumbered\x18\x47", b"hnumbered\x1b\x80\0\0\0\0\0\0\0", "beyond 63 bits"),
         (b"hnumbered\x18\x47", b"hnumbered\x18\x09", "shortest form"),
@@ -106,11 +106,16 @@ fn broken_rules_are_found_by_the_reader() {
         (b"\x87\x08\x81eready", b"\x87\x08\x81gwaiting", "order of their places"),
         (b"\x82gsending\x00", b"\x82gsending\x01", "that it was not given"),
         (b"\x82gsending\x00", b"\x82ireceiving\x00", "want to send and to receive"),
-        (b"\x83\x00\xf6\x00", b"\x83\x00\xf6\x05", "a channel that is not there"),
+        (b"\x83\x00\xf6\x00", b"\x83\x00\xf6\x07", "a channel that is not there"),
         (b"\x82ab\xf6", b"\x82ab\xa0", "is missing"),
         (b"jpreferencegneither", b"jpreferencegneitheR", "unknown preference"),
         (b"fclosed\xf5", b"fclosed\xf6", "expected whether a channel is closed"),
         (b"\x82bab\xa3", b"\x82baa\xa3", "not unique and sorted"),
+        (b"dmade\x09", b"dmade\x06", "a channel has a number that was not given"),
+        (b"dmade\x09", b"dmade\x1b\x80\0\0\0\0\0\0\0", "beyond 62 bits"),
+        (b"\x82\x07\xa3", b"\x82\x02\xa3", "guests made are not unique and sorted"),
+        (b"\x82\x07\xa3", b"\x82\x20\xa3", "expected a channel's name"),
+        (b"\x82bab\xa3", b"\x82\x01\xa3", "names are behind numbers"),
     ];
     for (from, to, expected) in cases {
         let what = replaced(from, to);
@@ -123,7 +128,7 @@ fn another_version_or_no_set_at_all() {
     let sample = encoded(&sample::fixed());
     for parts in [2, 7, 9, 23] {
         let start = [0xd9, 0xd9, 0xf7, 0x80 | parts, 0x6b];
-        for (version, found) in [(&[2][..], 2), (&[0], 0), (&[0x19, 1, 0], 256)] {
+        for (version, found) in [(&[3][..], 3), (&[0], 0), (&[0x19, 1, 0], 256)] {
             let file = [&start, set::FORMAT.as_bytes(), version, b"whatever"].concat();
             assert_eq!(decoded(&file), Err(ErrorKind::SetVersion { found }));
         }
@@ -152,7 +157,7 @@ fn limits_are_kept() {
     };
     let all = set::Limits::DEFAULT;
     assert_eq!(limited(set::Limits { tasklets: 7, ..all }), "tasklets");
-    assert_eq!(limited(set::Limits { channels: 4, ..all }), "channels");
+    assert_eq!(limited(set::Limits { channels: 6, ..all }), "channels");
     assert_eq!(limited(set::Limits { modules: 1, ..all }), "modules");
     assert_eq!(limited(set::Limits { grants: 2, ..all }), "channels of a tasklet");
     // What is a total over a snapshot is one over the set.

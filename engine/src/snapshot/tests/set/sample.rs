@@ -22,7 +22,8 @@ fn own(closed: bool, external: bool, preference: Preference) -> Option<ChannelSt
 pub fn fixed() -> Set<'static> {
     let mut modules = vec![module(b"\0asm\x01\0\0\0"), ModuleRef::name(b"another")];
     modules.sort_by_key(|module| module.hash);
-    let channel = |name: &str, own| Channel { name: name.into(), own };
+    let channel = |name: &str, own| Channel { name: name.into(), made: None, own };
+    let made = |number, own| Channel { name: String::new(), made: Some(number), own };
     let member = |number, place, channels: &[Option<u32>], module: usize, snapshot| Member {
         number,
         place,
@@ -31,12 +32,12 @@ pub fn fixed() -> Set<'static> {
     };
     let tasklets = vec![
         member(8, Place::Ready, &[Some(0), None, Some(0)], 0, sample::paused()),
-        member(3, Place::Ready, &[], 1, sample::finished()),
+        member(3, Place::Ready, &[Some(6), Some(5)], 1, sample::finished()),
         member(70, Place::Waiting, &[Some(4)], 0, sample::paused()),
         member(9, Place::Blocked(0, Direction::Send), &[Some(0)], 0, sample::paused()),
         member(4, Place::Blocked(0, Direction::Send), &[Some(2), Some(0)], 1, sample::paused()),
         member(5, Place::Blocked(2, Direction::Receive), &[Some(2)], 0, sample::paused()),
-        member(1, Place::Paused, &[], 0, sample::references()),
+        member(1, Place::Paused, &[Some(5)], 0, sample::references()),
         member(6, Place::Paused, &[Some(1)], 0, sample::paused_with_pages()),
     ];
     let channels = vec![
@@ -45,9 +46,23 @@ pub fn fixed() -> Set<'static> {
         channel("aa", own(false, true, Preference::Receiver)),
         channel("ab", own(false, false, Preference::Sender)),
         channel("zz", own(false, false, Preference::Neither)),
+        made(2, own(false, false, Preference::Receiver)),
+        made(7, own(true, false, Preference::Sender)),
     ];
     let labels = vec![("why".into(), "a test".into())];
-    Set { numbered: 71, labels, modules, channels, tasklets }
+    Set { numbered: 71, made: 9, labels, modules, channels, tasklets }
+}
+
+/// The same as version 1 has it, in which guests made no channels.
+pub fn first() -> Set<'static> {
+    let mut set = fixed();
+    set.made = 0;
+    set.channels.retain(|channel| channel.made.is_none());
+    let len = set.channels.len() as u32;
+    for one in &mut set.tasklets {
+        one.channels.retain(|channel| channel.is_none_or(|at| at < len));
+    }
+    set
 }
 
 /// Sets that break a rule each.
@@ -88,8 +103,25 @@ pub fn broken() -> Vec<(&'static str, Set<'static>)> {
         (
             "a tasklet was given a channel that is not there",
             with(|set| {
-                set.tasklets[0].channels.push(Some(5));
+                set.tasklets[0].channels.push(Some(7));
             }),
+        ),
+        ("a channel's number is beyond 62 bits", with(|set| set.made = (1 << 62) + 1)),
+        ("a channel has a number that was not given yet", with(|set| set.made = 6)),
+        (
+            "channels that guests made are not unique and sorted",
+            with(|set| set.channels[6].made = Some(2)),
+        ),
+        (
+            "channels that guests made are not unique and sorted",
+            with(|set| set.channels[5].made = Some(0)),
+        ),
+        ("names are behind numbers", with(|set| set.channels.swap(4, 5))),
+        ("a channel that a guest made has a name", with(|set| set.channels[5].name = "b".into())),
+        ("a channel that a guest made lies outside", with(|set| set.channels[5].own = None)),
+        (
+            "a channel is neither the set's nor a tasklet's",
+            with(|set| set.tasklets[1].channels.clear()),
         ),
         ("a channel is neither the set's nor a tasklet's", with(|set| set.channels[3].own = None)),
         ("tasklets are not in the order of their places", with(|set| set.tasklets.swap(1, 2))),
@@ -149,8 +181,12 @@ pub fn random(random: &mut Random) -> Set<'static> {
             .then(|| own(r.below(3) == 0, r.below(2) == 0, all[r.below(4) as usize]))
             .flatten()
     };
-    let channels: Vec<Channel> =
-        names.into_iter().map(|name| Channel { name, own: state(random) }).collect();
+    let named = |name| Channel { name, made: None, own: state(random) };
+    let mut channels: Vec<Channel> = names.into_iter().map(named).collect();
+    for number in 1..=random.below(4) {
+        let own = own(random.below(4) == 0, random.below(2) == 0, all[random.below(4) as usize]);
+        channels.push(Channel { name: String::new(), made: Some(3 * number), own });
+    }
     let directions: Vec<Direction> = (channels.iter())
         .map(|_| if random.below(2) == 0 { Direction::Send } else { Direction::Receive })
         .collect();
@@ -179,5 +215,5 @@ pub fn random(random: &mut Random) -> Set<'static> {
         Place::Blocked(channel, _) => (2, channel.into()),
         Place::Paused => (3, one.number),
     });
-    Set { numbered: 10_000, labels: vec![], modules, channels, tasklets }
+    Set { numbered: 10_000, made: 12, labels: vec![], modules, channels, tasklets }
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use tasklet_guest::{
-    Channel, Error, argument, atomic, block_trap, entry, id, park, run, sleep, spawn, steps_left,
+    Channel, Error, Preference, argument, atomic, block_trap, entry, id, park, run, sleep, spawn, steps_left,
     yield_now,
 };
 
@@ -23,6 +23,13 @@ entry! {
     fn receiver() {
         let closed = channel().receive();
         say(&format!("the receiver: {}", text(closed)));
+    }
+
+    /// Answers on the channel that it is told the number of.
+    fn answerer() {
+        let number = argument().try_into().map(u32::from_le_bytes);
+        let channel = Channel::numbered(number.expect("it is told one"));
+        say(&format!("a channel that was made: {}", text(channel.send(b"answer"))));
     }
 
     /// Counts for some ten thousand steps.
@@ -70,6 +77,7 @@ fn call() -> Result<(), Error> {
     refused();
     sections()?;
     messages()?;
+    made()?;
     others()?;
     told("parked", text(park()));
     Ok(())
@@ -121,6 +129,29 @@ fn serve() -> Result<(), Error> {
     channel().send_error(b"oops")?;
     let sent = channel().send_all(&[b"a", b"bb", b"ccc"])?;
     told("sent of many", sent);
+    Ok(())
+}
+
+fn made() -> Result<(), Error> {
+    let preferences =
+        [Preference::Receiver, Preference::Neither, Preference::Sender, Preference::Both];
+    let made = preferences.map(Channel::new);
+    let [first, second, ..] = made.clone().map(|channel| channel.expect("there is room"));
+    spawn("answerer", &second.number().to_le_bytes())?;
+    told("an answer", String::from_utf8_lossy(&second.receive()?));
+    yield_now()?;
+    first.release()?;
+    told("a channel that was released", text(first.try_send(b"x")));
+    let again = Channel::new(Preference::Receiver)?;
+    told("its number is used again", again == first);
+    for channel in made.into_iter().flatten() {
+        channel.release()?;
+    }
+    let mut many = 0;
+    while Channel::new(Preference::Receiver).is_ok() {
+        many += 1;
+    }
+    told("channels until a limit is exceeded", many);
     Ok(())
 }
 

@@ -2,9 +2,9 @@
 //! Every other keeps the first number that comes to it, which is a prime, and hands on those that it
 //! does not divide. The argument is where to stop counting.
 //!
-//! Stage n receives on the channel called n, so there are as many primes as there are channels.
+//! Whoever makes a stage makes the channel to it.
 
-use tasklet_guest::{Channel, Error, argument, entry, spawn};
+use tasklet_guest::{Channel, Error, Preference, argument, entry, spawn};
 
 entry! {
     /// The first stage.
@@ -13,23 +13,24 @@ entry! {
         generate(limit.expect("the argument is a number")).expect("nobody closes what is counted");
     }
 
-    /// One that is spawned, and told its number.
+    /// One that is spawned, and told on which channel the numbers come.
     fn stage() {
         let number = argument().try_into().map(u32::from_le_bytes);
-        sieve(number.expect("a stage is told its number")).expect("there are enough channels");
+        let channel = Channel::numbered(number.expect("a stage is told a number"));
+        sieve(channel).expect("nobody closes what is sieved");
     }
 }
 
 fn generate(limit: u32) -> Result<(), Error> {
-    let next = grow(0)?;
+    let next = grow()?;
     for n in 2..=limit {
         next.send(&n.to_le_bytes())?;
     }
     next.close()
 }
 
-fn sieve(stage: u32) -> Result<(), Error> {
-    let mut numbers = Channel::named(&stage.to_string())?.messages().map(|message| {
+fn sieve(channel: Channel) -> Result<(), Error> {
+    let mut numbers = channel.messages().map(|message| {
         let message = message?.try_into();
         Ok::<_, Error>(u32::from_le_bytes(message.expect("stages send numbers")))
     });
@@ -41,7 +42,7 @@ fn sieve(stage: u32) -> Result<(), Error> {
         if number % prime != 0 {
             let next = match next {
                 Some(next) => next,
-                None => *next.insert(grow(stage + 1)?),
+                None => *next.insert(grow()?),
             };
             next.send(&number.to_le_bytes())?;
         }
@@ -50,8 +51,8 @@ fn sieve(stage: u32) -> Result<(), Error> {
 }
 
 /// Spawns a stage; the channel to it.
-fn grow(stage: u32) -> Result<Channel, Error> {
-    let channel = Channel::named(&stage.to_string())?;
-    spawn("stage", &stage.to_le_bytes())?;
+fn grow() -> Result<Channel, Error> {
+    let channel = Channel::new(Preference::Receiver)?;
+    spawn("stage", &channel.number().to_le_bytes())?;
     Ok(channel)
 }
