@@ -67,9 +67,9 @@ pub use memories::Memories;
 pub use module::{Module, ModuleCache};
 #[doc(inline)]
 pub use sched::{
-    Budget, ChannelId, ChannelName, ChannelOptions, Clock, Direction, Flags, Handed, Hibernation,
-    LoadOptions, Loaded, Message, NotPut, Preference, RunResult, Scheduler, SetOptions, Spawn,
-    Taken, TaskletId, VirtualClock,
+    Budget, ChannelId, ChannelName, ChannelOptions, Clock, Current, Direction, Flags, Handed,
+    Hibernation, LoadOptions, Loaded, Message, NotPut, Preference, RunResult, Scheduler,
+    SetOptions, Spawn, Taken, TaskletId, VirtualClock,
 };
 pub use snapshot::{Digest, PauseReason, Profile, Snapshot};
 pub use store::{DirectoryOptions, DirectoryStore, MemoryStore, Store};

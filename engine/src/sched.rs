@@ -9,6 +9,7 @@ mod channel;
 mod channels;
 mod clock;
 mod core;
+mod current;
 mod dormitory;
 mod fork;
 mod hibernate;
@@ -28,6 +29,7 @@ mod spawn;
 mod time;
 mod timers;
 mod verbs;
+mod watchers;
 mod woken;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -38,6 +40,7 @@ pub use budget::Budget;
 pub use channel::{ChannelOptions, Direction, Preference};
 pub use channels::Handed;
 pub use clock::{Clock, VirtualClock};
+pub use current::Current;
 pub use hibernate::Hibernation;
 pub(crate) use lent::{Back, Lent};
 pub use moving::{LoadOptions, NotPut, Taken};
@@ -139,6 +142,9 @@ pub struct Scheduler {
     hooks: Hooks,
     clock: Box<dyn Clock>,
     switch_traps: i32,
+    current: Current,
+    /// As many interrupts as there had been when those were looked at that wait for time.
+    interrupts_seen: u64,
     woken: Woken,
     tasklets_max: usize,
     dormitory: Dormitory,
@@ -185,6 +191,8 @@ impl Scheduler {
             hooks: Hooks::default(),
             clock,
             switch_traps: 0,
+            current: Current::default(),
+            interrupts_seen: 0,
             woken: Woken::default(),
             tasklets_max: limits::TASKLETS_MAX,
             dormitory: Dormitory::default(),
@@ -259,7 +267,7 @@ impl Scheduler {
             paused: place == Place::Paused,
             scheduled: matches!(place, Place::Ready | Place::Current | Place::Blocked(..)),
             blocked: matches!(place, Place::Blocked(..)),
-            waiting: matches!(place, Place::Outside | Place::Sleeping | Place::Watching),
+            waiting: matches!(place, Place::Outside | Place::Sleeping | Place::Watching(_)),
             atomic: seat.map_or(asleep.atomic, |seat| seat.atomic),
             block_trap: seat.map_or(asleep.block_trap, |seat| seat.block_trap),
         }

@@ -18,8 +18,8 @@ use wasmtime::Store;
 pub(crate) use frames::{
     RawFrame, add_paused_frames, grow_for, prepaid, push_call, push_frame, read, walk,
 };
-pub(crate) use handle::Shared;
 pub use handle::TaskletHandle;
+pub(crate) use handle::{Shared, interrupts};
 pub(crate) use remains::Remains;
 pub(crate) use run::Ran;
 pub(crate) use spawn::instantiate;

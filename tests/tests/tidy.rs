@@ -39,6 +39,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("engine/src/sched/budget", SCHEDULER),
     ("engine/src/sched/clock", SCHEDULER),
     ("engine/src/sched/timers", SCHEDULER),
+    ("engine/src/sched/watchers", SCHEDULER),
     ("engine/src/sched/seat", SCHEDULER),
     (
         "engine/src/executor/crew",

@@ -1,8 +1,8 @@
 //! How long a run may go on, and what of it is left.
 
 use super::TaskletId;
-use super::core::Watcher;
 use super::limits::ATOMIC_STEPS_MAX;
+use super::watchers::Watcher;
 
 /// How long [`Scheduler::run`](super::Scheduler::run) may go on, in steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,6 +4,7 @@
 use super::channel::{Channel, ChannelOptions, Direction, Next};
 use super::queue::{IdMap, Line, Nodes, Slot};
 use super::timers::{Timer, Timers};
+use super::watchers::{Began, Watchers};
 use super::{ChannelId, TaskletId};
 
 /// Where a tasklet is.
@@ -19,7 +20,7 @@ pub(crate) enum Place {
     /// It waits for time alone.
     Sleeping,
     /// It has others run.
-    Watching,
+    Watching(Began),
 }
 
 /// Why something cannot be done with a tasklet; nothing has changed.
@@ -38,14 +39,6 @@ pub(crate) struct Due {
     pub(crate) id: TaskletId,
     /// It waited for nothing else.
     pub(crate) slept: bool,
-}
-
-/// One that has others run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Watcher {
-    pub(crate) id: TaskletId,
-    /// Steps that each may run at a stretch; 0 is without end.
-    pub(crate) steps: u64,
 }
 
 /// What is kept of a tasklet.
@@ -87,8 +80,7 @@ pub(crate) struct Core {
     ready: Line,
     outside: Line,
     timers: Timers,
-    /// The innermost last.
-    watchers: Vec<Watcher>,
+    watchers: Watchers,
     /// How many run.
     running: usize,
     next_tasklet: u64,
@@ -175,7 +167,7 @@ impl Core {
             Place::Blocked(..) => Err(Refusal::Blocked),
             Place::Current => Err(Refusal::Current),
             Place::Sleeping => Err(Refusal::Sleeping),
-            Place::Watching => Err(Refusal::Watching),
+            Place::Watching(_) => Err(Refusal::Watching),
         }
     }
 
@@ -191,7 +183,7 @@ impl Core {
         let slot = self.nodes.find(id).ok_or(Refusal::Unknown)?;
         match self.nodes.get(slot).place {
             Place::Paused => Ok(()),
-            Place::Ready | Place::Outside | Place::Sleeping | Place::Watching => {
+            Place::Ready | Place::Outside | Place::Sleeping | Place::Watching(_) => {
                 self.detach(slot);
                 Ok(())
             }
@@ -382,10 +374,7 @@ impl Core {
                 }
             }
             Place::Current => self.running -= 1,
-            Place::Watching => {
-                let id = self.nodes.id(slot);
-                self.watchers.retain(|watcher| watcher.id != id);
-            }
+            Place::Watching(began) => self.watchers.end(began),
             Place::Paused | Place::Sleeping => {}
         }
         self.put(slot, Place::Paused);

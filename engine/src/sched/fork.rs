@@ -24,10 +24,15 @@ impl Scheduler {
     /// Those of [`Tasklet::snapshot`] and [`Tasklet::load`], [`Error::NoSuchTasklet`],
     /// [`Error::Limit`].
     pub fn fork(&mut self, id: TaskletId) -> Result<TaskletId, Error> {
+        let host = self.host_of_fork(id)?;
+        self.fork_with(id, host)
+    }
+
+    fn host_of_fork(&mut self, id: TaskletId) -> Result<Host, Error> {
         let member = self.member(id)?;
         let inherited = Host::inherited(member.tasklet.store.data());
         let host = self.hooks.child_host.as_mut().map(|make| make(id));
-        self.fork_with(id, host.unwrap_or(inherited))
+        Ok(host.unwrap_or(inherited))
     }
 
     /// The same with a host, as it would be given to a tasklet that is loaded.
@@ -45,7 +50,7 @@ impl Scheduler {
         let fork = self.add(copy, channels);
         match self.core.place(id) {
             Some(Place::Ready | Place::Current) => self.core.requeue(fork),
-            Some(Place::Outside | Place::Sleeping | Place::Watching) => self.wait_again(fork)?,
+            Some(Place::Outside | Place::Sleeping | Place::Watching(_)) => self.wait_again(fork)?,
             Some(Place::Blocked(on, direction)) => {
                 self.core.wait_in_line(fork, on, direction);
                 self.limit_waits(&[fork])?;
@@ -57,8 +62,10 @@ impl Scheduler {
 
     /// Forks the current tasklet, which asked for it. The copy is told 0.
     pub(super) fn fork_current(&mut self, id: TaskletId) -> Result<TaskletId, Error> {
+        // Before there is anything to be undone: the hook may panic.
+        let host = self.host_of_fork(id)?;
         self.seat(id)?.answer(Answer::Code(0));
-        let fork = self.fork(id);
+        let fork = self.fork_with(id, host);
         // The original is answered with what comes of it.
         self.seat(id)?.answer = None;
         fork

@@ -8,6 +8,7 @@ use super::seat::{Answer, code};
 use super::{Clock, Scheduler, TaskletId};
 use crate::clock::MonotonicClock;
 use crate::error::Error;
+use crate::tasklet::interrupts;
 
 impl Scheduler {
     /// What a run returns in which nobody is ready; `None` if it goes on, for now somebody may be.
@@ -46,12 +47,22 @@ impl Scheduler {
     }
 
     /// The first of those that wait for time whom somebody has interrupted, which is answered by this.
+    /// Unless somebody somewhere has been since this was asked last, nobody is looked at.
     fn interrupted_wait(&mut self) -> Option<TaskletId> {
+        let interrupts = interrupts();
+        if interrupts == self.interrupts_seen {
+            return None;
+        }
         let all = &self.tasklets;
-        self.core.timed().find(|id| {
+        let found = self.core.timed().find(|id| {
             let member = all.get(id);
             member.is_some_and(|member| member.tasklet.store.data().shared.take_interrupt())
-        })
+        });
+        // As long as one is found there may be another.
+        if found.is_none() {
+            self.interrupts_seen = interrupts;
+        }
+        found
     }
 
     /// Pauses one that waits for time; inserted, it waits for what is left.

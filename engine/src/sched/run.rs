@@ -50,6 +50,7 @@ impl Scheduler {
     /// # Panics
     /// If a host import does, or what it awaits. The tasklet that ran has ended then, as
     /// [`end`](Scheduler::end) says; the others stay where they are, and the next run goes on with them.
+    /// And if a hook does: the tasklet that ran is paused then.
     ///
     /// # Errors
     /// Those of [`Tasklet::run`](crate::Tasklet::run); the tasklet that ran is paused then, and the
@@ -58,11 +59,20 @@ impl Scheduler {
         self.may_switch()?;
         // One native stack for all of them: to change over to it costs as much as many a turn.
         let stack_bytes = self.engine.options().stack_bytes;
-        native::with_stack(stack_bytes, || self.run_all(budget, stack_bytes))
+        let run = || native::with_stack(stack_bytes, || self.run_all(budget, stack_bytes));
+        let result = panic::catch_unwind(AssertUnwindSafe(run));
+        self.current.set(None);
+        result.unwrap_or_else(|panicked| {
+            // Those whose turn it was: who ran, and the one that it handed over to.
+            self.pause_all_but(&[]);
+            panic::resume_unwind(panicked)
+        })
     }
 
     fn run_all(&mut self, budget: Budget, stack_bytes: usize) -> Result<RunResult, Error> {
         self.ask_all_again();
+        // One may have been interrupted while it was paused: the first look is at all.
+        self.interrupts_seen = u64::MAX;
         let mut account = Account::new(budget);
         let (mut before, mut handed) = (None, None);
         let result = loop {
@@ -93,6 +103,7 @@ impl Scheduler {
                 },
             };
             if before != Some(id) {
+                self.current.set(Some(id));
                 self.switched(before, Some(id));
             }
             before = Some(id);

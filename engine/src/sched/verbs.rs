@@ -40,7 +40,7 @@ impl Scheduler {
                 Some(Place::Current) => Refusal::Current,
                 Some(Place::Blocked(..)) => Refusal::Blocked,
                 Some(Place::Sleeping) => Refusal::Sleeping,
-                Some(Place::Watching) => Refusal::Watching,
+                Some(Place::Watching(_)) => Refusal::Watching,
             };
             return Err(refused(VERB, id, refusal));
         }

@@ -1,6 +1,6 @@
 //! What other threads can do with a tasklet that runs.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tasklet_instrumenter::Metadata;
@@ -8,6 +8,15 @@ use tasklet_instrumenter::Metadata;
 use crate::error::Error;
 use crate::host::{import_name, way_out};
 use crate::trap::TrapFrame;
+
+/// How many interrupts were asked for in this process, of whichever tasklets. NB: one number for all,
+/// because a signal handler can neither lock nor allocate.
+static INTERRUPTS: AtomicU64 = AtomicU64::new(0);
+
+/// How many interrupts were asked for so far. Who finds this unchanged need not look for one.
+pub(crate) fn interrupts() -> u64 {
+    INTERRUPTS.load(Ordering::Acquire)
+}
 
 /// The part of a tasklet that other threads see.
 #[derive(Debug)]
@@ -97,6 +106,7 @@ impl TaskletHandle {
     /// [`Outcome::Interrupted`](crate::Outcome::Interrupted) at its next look at the flag.
     pub fn interrupt(&self) {
         self.shared.interrupt.store(true, Ordering::Relaxed);
+        INTERRUPTS.fetch_add(1, Ordering::Release);
     }
 
     /// Takes back what nothing has been done about yet.

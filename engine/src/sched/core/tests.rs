@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::sched::Preference;
+use crate::sched::watchers::Watcher;
 
 fn tasklets<const N: usize>(core: &mut Core) -> [TaskletId; N] {
     [(); N].map(|()| {
@@ -337,4 +338,28 @@ fn those_that_are_stuck_are_told_by_number_and_not_all() {
     core.forget(a);
     assert_eq!(core.stuck(9), (vec![b, d], false));
     assert!(core.ready().eq([c]));
+}
+
+/// What is done with one of many that have others run does not cost more the more there are.
+#[test]
+fn many_can_watch_and_sleep() {
+    let mut core = Core::default();
+    let ids: Vec<TaskletId> = (0..100_000).map(|_| core.add()).collect();
+    for (at, id) in ids.iter().enumerate() {
+        core.watch(*id, u64::from(at == 99_998) * 7);
+    }
+    // Each of these would take minutes if it looked at all.
+    for _ in 0..100_000 {
+        assert_eq!(core.limiting().map(|it| (it.id, it.steps)), Some((ids[99_998], 7)));
+        assert_eq!(core.innermost(), Some(ids[99_999]));
+    }
+    for id in &ids[..50_000] {
+        core.remove(*id).unwrap();
+        core.sleep(*id, 5);
+    }
+    assert_eq!(core.watching().next(), Some(ids[50_000]));
+    let inner = core.wake(ids[50_000]);
+    assert_eq!((inner.len(), inner[0], inner[49_998]), (49_999, ids[99_999], ids[50_001]));
+    assert_eq!((core.innermost(), core.limiting()), (None, None));
+    assert_eq!(core.next(), Some(ids[50_000]));
 }

@@ -1,8 +1,9 @@
 //! Those that wait for time, and those that have others run.
 
-use super::{Core, Due, Place, Watcher};
+use super::{Core, Due, Place};
 use crate::sched::TaskletId;
 use crate::sched::queue::Slot;
+use crate::sched::watchers::Watcher;
 
 impl Core {
     /// One that runs, or is paused, waits until then.
@@ -81,34 +82,31 @@ impl Core {
     pub(crate) fn watch(&mut self, id: TaskletId, steps: u64) {
         if let Some(slot) = self.nodes.find(id) {
             self.detach(slot);
-            self.put(slot, Place::Watching);
-            self.watchers.push(Watcher { id, steps });
+            let began = self.watchers.begin(Watcher { id, steps });
+            self.put(slot, Place::Watching(began));
         }
     }
 
     /// Those that have others run, the outermost first.
     pub(crate) fn watching(&self) -> impl Iterator<Item = TaskletId> {
-        self.watchers.iter().map(|watcher| watcher.id)
+        self.watchers.iter()
     }
 
     /// The one that began to watch last.
     pub(crate) fn innermost(&self) -> Option<TaskletId> {
-        self.watchers.last().map(|watcher| watcher.id)
+        self.watchers.innermost()
     }
 
     /// The outermost of those that limit the others, which is the only one whose limit counts.
     pub(crate) fn limiting(&self) -> Option<Watcher> {
-        self.watchers.iter().find(|watcher| watcher.steps > 0).copied()
+        self.watchers.limiting()
     }
 
     /// Wakes one that watches: it runs next. Those that began to watch since watch no more, and are
     /// queued behind all that are ready, the innermost first; these are returned.
     pub(crate) fn wake(&mut self, id: TaskletId) -> Vec<TaskletId> {
-        let Some(at) = self.watchers.iter().position(|watcher| watcher.id == id) else {
-            return Vec::new();
-        };
-        let inner: Vec<TaskletId> =
-            self.watchers[at + 1..].iter().rev().map(|watcher| watcher.id).collect();
+        let Some(Place::Watching(began)) = self.place(id) else { return Vec::new() };
+        let inner: Vec<TaskletId> = self.watchers.within(began).collect();
         for id in &inner {
             self.requeue(*id);
         }
