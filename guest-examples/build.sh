@@ -22,8 +22,9 @@ Tools, pinned and kept in ${XDG_CACHE_HOME:-$HOME/.cache}/tasklet-guests:
   rust    rustc 1.95.0 with the target wasm32-wasip1: rustup target add, 110 MB;
           failing that, std from Debian's sources, 0.6 GB and 50 s. Then 3 s
   tasklets-rust
-          the same with the target wasm32-unknown-unknown, std always from
-          Debian's sources. Then 50 s
+          the same with the target wasm32-unknown-unknown, and for those that
+          have a system too wasm32-wasip1, std always from Debian's sources.
+          Then 50 s
 Needs python3 with venv; for rust, tasklets-rust and lua also cargo.
 HELP
 }
@@ -99,11 +100,9 @@ build_tasklets-c() {
 
 # From a copy with the crate inside: cargo puts the path of what is outside of a
 # workspace into the names of its functions. One package at a time, so that none
-# gets the features that another asks for.
+# gets the features that another asks for. Programs with a main have WASI.
 build_tasklets-rust() {
-    need_rust_from_debian wasm32-unknown-unknown
     local key value manifest name source=$work/tasklets
-    local built=$work/target/wasm32-unknown-unknown/release
     cp -R "$here/tasklets/rust" "$source"
     cp -R "$here/../guest" "$source/guest"
     sed -i 's|path = "../../../../guest"|path = "../guest"|' "$source"/*/Cargo.toml
@@ -112,11 +111,16 @@ build_tasklets-rust() {
         sed -i "s/^$key.workspace = true/$key = $value/" "$source/guest/Cargo.toml"
     done
     sed -i '/^\[lints\]/,$d' "$source/guest/Cargo.toml"
+    need_rust_from_debian wasm32-wasip1
+    need_rust_from_debian wasm32-unknown-unknown
     rust_flags="$rust_flags"$'\x1f'"-Clink-arg=-zstack-size=65536"
     for manifest in "$here"/tasklets/rust/*/Cargo.toml; do
         name=$(basename "$(dirname "$manifest")")
+        rust_target=wasm32-unknown-unknown
+        [ ! -e "$(dirname "$manifest")/src/main.rs" ] || rust_target=wasm32-wasip1
         rust_build "$source" "$work/target" --package "$name"
-        python3 "$here/strip.py" "$built/${name//-/_}.wasm" "$out/tasklets/$name.wasm"
+        python3 "$here/strip.py" "$work/target/$rust_target/release/${name//-/_}.wasm" \
+            "$out/tasklets/$name.wasm"
     done
 }
 

@@ -3,10 +3,13 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::guests::World;
 use tasklet_engine::{
-    Budget, ChannelId, ChannelOptions, Error, ErrorKind, Handed, LoadOptions, MemoryStore, Message,
-    Preference, RunResult, Scheduler, SetOptions, SnapshotOptions, Spawn, TaskletId,
+    Budget, ChannelId, ChannelOptions, Error, ErrorKind, Executor, ExecutorOptions, Handed,
+    LoadOptions, MemoryStore, Message, Preference, RunResult, Scheduler, SetOptions,
+    SnapshotOptions, Spawn, TaskletId,
 };
 
 const IMPORTS: &str = r#"
@@ -283,6 +286,32 @@ fn what_everybody_writes_first() {
     w.sched.insert(talk).unwrap();
     assert_eq!(w.sched.run(Budget::unlimited()).unwrap(), RunResult::Finished);
     assert_eq!((w.log.take(), w.sched.made_channels()), (vec![0, -1], 0));
+}
+
+/// On threads they are the same, and gone when all have ended.
+#[test]
+fn on_threads_too() {
+    let mut w = world();
+    for _ in 0..8 {
+        spawn(&mut w, "main");
+    }
+    let mut options = ExecutorOptions::default();
+    (options.workers, options.slice_steps) = (2, 50);
+    let executor = Executor::start(w.sched, &options).unwrap();
+    assert_eq!(executor.wait(Duration::from_secs(120)), Some(RunResult::Finished));
+    executor.with(|sched| {
+        assert!(sched.tasklets().is_empty());
+        assert_eq!(sched.made_channels(), 0);
+    });
+    let mut w = World { sched: Scheduler::new(&w.engine), ..w };
+    let said = w.log.take();
+    give_children_the_list(&mut w);
+    for _ in 0..8 {
+        spawn(&mut w, "main");
+    }
+    w.sched.run(Budget::unlimited()).unwrap();
+    // Not what: who comes first sees another balance.
+    assert_eq!(said.len(), w.log.take().len());
 }
 
 /// The numbers that a guest has for its channels: the lowest that is free.
