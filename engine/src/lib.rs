@@ -6,7 +6,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let engine = Engine::new(&EngineOptions::default())?;
 //! let module = Module::load(&engine, &std::fs::read("program.wasm")?)?;
-//! let entry = Entry::Invoke { name: "main".into(), args: vec![] };
+//! let entry = Entry::invoke("main", []);
 //! let mut tasklet = Tasklet::spawn(&module, Host::empty(), entry)?;
 //! while tasklet.run(1_000_000)? == Outcome::OutOfBudget {
 //!     tasklet.dump(&mut std::fs::File::create("program.tasklet")?, &SnapshotOptions::default())?;

@@ -108,7 +108,7 @@ impl fmt::Display for ChannelId {
 /// # options.cache = CacheMode::Off;
 /// # let engine = Engine::new(&options)?;
 /// # let module = Module::load(&engine, &wasm)?;
-/// let args = Entry::Invoke { name: "main".into(), args: vec![] };
+/// let args = Entry::invoke("main", []);
 /// let mut sched = Scheduler::new(&engine);
 /// sched.spawn(&module, args)?;                          // stackless.tasklet(func)()
 /// let mut t1 = match sched.run(Budget::steps(100))? {   // t1 = stackless.run(100)

@@ -50,6 +50,13 @@ pub enum Entry {
     Start,
 }
 
+impl Entry {
+    /// An exported function, with arguments: `Entry::invoke("gcd", [12.into(), 18.into()])`.
+    pub fn invoke(name: impl Into<String>, args: impl Into<Vec<Value>>) -> Entry {
+        Entry::Invoke { name: name.into(), args: args.into() }
+    }
+}
+
 /// Why [`Tasklet::run`] returned.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq)]

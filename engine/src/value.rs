@@ -8,6 +8,8 @@ use std::fmt;
 
 use tasklet_instrumenter::ValType;
 
+use crate::host::WasmType;
+
 pub use object::{Exception, HostObject};
 pub(crate) use wasm::{FunctionMap, from_wasm, heap_full, null_of, reference_of, to_wasm};
 
@@ -34,7 +36,18 @@ pub enum Value {
     AnyRef,
 }
 
+impl<T: WasmType> From<T> for Value {
+    fn from(value: T) -> Value {
+        value.into_value()
+    }
+}
+
 impl Value {
+    /// The number, if it is of that type: `value.get::<i32>()`.
+    pub fn get<T: WasmType>(&self) -> Option<T> {
+        T::from_value(self)
+    }
+
     /// Its type.
     pub fn ty(&self) -> ValType {
         match self {

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{invoke, module};
-use tasklet_engine::{ErrorKind, Host, HostCtx, HostError, Outcome, Tasklet, TrapKind, Value};
+use tasklet_engine::{
+    Entry, ErrorKind, Host, HostCtx, HostError, Outcome, Tasklet, TrapKind, Value,
+};
 
 const TYPED: &str = r#"(module
     (import "host" "none" (func $none))
@@ -54,4 +56,14 @@ fn other_types_are_refused() {
     let error = Tasklet::spawn(&module(TYPED), wrong, invoke("run", &[])).map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Import);
     assert!(error.to_string().contains("the host has (f32) -> (i64)"), "{error}");
+}
+
+#[test]
+fn values_of_numbers_and_back() {
+    assert_eq!(Value::from(u32::MAX), Value::I32(-1));
+    assert_eq!(Value::from(1.5f64), Value::F64(1.5f64.to_bits()));
+    assert_eq!((Value::I64(-1).get(), Value::I64(-1).get()), (Some(-1i64), Some(u64::MAX)));
+    assert_eq!((Value::I64(-1).get::<i32>(), Value::FuncRef(None).get::<i64>()), (None, None));
+    let entry = Entry::invoke("half", [7.into(), 2u64.into()]);
+    assert_eq!(entry, invoke("half", &[Value::I32(7), Value::I64(2)]));
 }

@@ -1,7 +1,5 @@
 //! Calls of the embedder's imports, of all three kinds.
 
-use std::sync::Arc;
-
 use tasklet_instrumenter::FunctionType;
 use wasmtime::{AsContextMut, Caller, Func, FuncType, Store, Val};
 
@@ -147,14 +145,13 @@ impl Called {
         ctx: &mut HostCtx<'_>,
         call: impl FnOnce(&mut HostCtx<'_>) -> R,
     ) -> wasmtime::Result<R> {
-        let shared = Arc::clone(&ctx.store().data().shared);
         if ctx.store().data().trace_imports {
             let backtrace = ctx.backtrace().unwrap_or_default();
-            shared.set_backtrace(backtrace);
+            ctx.store().data().shared.set_backtrace(backtrace);
         }
-        let outer = shared.enter(self.number);
+        let outer = ctx.store().data().shared.enter(self.number);
         let returned = call(ctx);
-        shared.leave(outer);
+        ctx.store().data().shared.leave(outer);
         ctx.take_ended().map_or(Ok(returned), Err)
     }
 
