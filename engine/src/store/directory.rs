@@ -6,9 +6,10 @@
 //! made anew from the records when the directory is opened. A removal is a record, too.
 //!
 //! What is not the latest is garbage. Once there is more of it than of the rest, the oldest segment
-//! goes: what is alive of it is appended again. As this goes round, all that is alive is copied once
-//! for at least as many bytes of garbage that are freed, so that a byte that is put costs at most
-//! two that are written, and the directory holds at most twice what is alive, and a segment or two.
+//! goes: what is alive of it is appended again; and another for each quarter of a segment that is put
+//! meanwhile. As this goes round, all that is alive is copied once for at least as many bytes of
+//! garbage that are freed, so that a byte that is put costs at most two that are written, and the
+//! directory holds at most two and a half times what is alive, and a segment or two.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
@@ -63,7 +64,7 @@ pub struct DirectoryStore {
     /// Bytes of all segments, and of the records that the index names.
     total_bytes: u64,
     live_bytes: u64,
-    /// Garbage could not be freed, and is left alone until there are so many bytes.
+    /// Garbage is left alone until there are so many bytes.
     compact_from: u64,
     /// Why it could not, until somebody asks.
     failure: Option<Error>,
@@ -259,33 +260,29 @@ impl DirectoryStore {
         self.appended.as_mut().ok_or_else(|| Error::internal("a segment that is not there"))
     }
 
-    /// Frees garbage, if there is too much. What was put or removed is, whatever becomes of that: if
-    /// it fails, for the disk is full or the oldest segment is damaged, that is kept for who asks,
-    /// and it is tried again a segment later.
+    /// Frees a segment, if there is more garbage than there is of the rest. What was put or removed
+    /// is, whatever becomes of that: if it fails, for the disk is full or the oldest segment is
+    /// damaged, that is kept for who asks, and it is tried again a segment later.
+    ///
+    /// NB: one, and the next no sooner than a quarter of a segment later. The oldest may be all
+    /// alive, gigabytes of them, and who puts something must not wait for all to be copied.
     fn compact(&mut self) {
-        if self.total_bytes >= self.compact_from {
-            self.compact_from = match self.free_oldest() {
-                Ok(()) => 0,
-                Err(error) => {
-                    self.failure = Some(error);
-                    self.total_bytes.saturating_add(self.options.segment_bytes)
-                }
-            };
+        let most = self.options.segment_bytes;
+        let garbage = self.total_bytes - self.live_bytes;
+        if self.total_bytes < self.compact_from || garbage <= self.live_bytes.max(most) {
+            return;
         }
-    }
-
-    /// Frees the oldest segments while there is more garbage than there is of the rest.
-    fn free_oldest(&mut self) -> Result<(), Error> {
-        let garbage = |store: &DirectoryStore| store.total_bytes - store.live_bytes;
-        while garbage(self) > self.live_bytes.max(self.options.segment_bytes) {
-            let oldest = self.segments.first().copied();
-            let current = self.appended.as_ref().map(|appended| appended.number);
-            match oldest.filter(|oldest| Some(*oldest) != current) {
-                Some(oldest) => self.free(oldest)?,
-                None => break,
+        let current = self.appended.as_ref().map(|appended| appended.number);
+        let oldest = self.segments.first().copied().filter(|oldest| Some(*oldest) != current);
+        let Some(oldest) = oldest else { return };
+        let until_next = match self.free(oldest) {
+            Ok(()) => most / 4,
+            Err(error) => {
+                self.failure = Some(error);
+                most
             }
-        }
-        Ok(())
+        };
+        self.compact_from = self.total_bytes.saturating_add(until_next);
     }
 
     /// Appends what is alive of the oldest segment, and removes it. What it says was removed is
