@@ -2,44 +2,17 @@
 //!
 //! `cargo run --release -p tasklet-bench --bin executor`
 
+#[allow(dead_code, reason = "it belongs to the benchmark of schedulers too")]
+mod guests;
+
 use std::time::{Duration, Instant};
 
-use tasklet_engine::{
-    Budget, CacheMode, ChannelOptions, Engine, EngineOptions, Executor, ExecutorOptions, Module,
-    RunResult, Scheduler, Spawn,
-};
+use tasklet_engine::{Budget, Executor, ExecutorOptions, Memories, RunResult, Scheduler};
+
+use guests::Guests;
 
 const ROUNDS: u32 = 5;
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// Each loops as often as its argument, four bytes, says.
-const GUESTS: &str = r#"(module
-    (import "tasklet" "argument" (func $argument (param i32 i32) (result i32)))
-    (import "tasklet" "yield" (func $yield (result i32)))
-    (import "tasklet" "send" (func $send (param i32 i32 i32) (result i32)))
-    (import "tasklet" "receive" (func $receive (param i32 i32 i32) (result i64)))
-    (memory (export "memory") 1)
-    (func $times (result i32)
-      (drop (call $argument (i32.const 16) (i32.const 4)))
-      (i32.load (i32.const 16)))
-    (func (export "count") (local $left i32)
-      (local.set $left (call $times))
-      (loop $l (br_if $l (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))
-    (func (export "yield") (local $left i32)
-      (local.set $left (call $times))
-      (loop $l
-        (drop (call $yield))
-        (br_if $l (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))
-    (func (export "send") (local $left i32)
-      (local.set $left (call $times))
-      (loop $l
-        (drop (call $send (i32.const 0) (i32.const 0) (i32.const 8)))
-        (br_if $l (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))
-    (func (export "receive") (local $left i32)
-      (local.set $left (call $times))
-      (loop $l
-        (drop (call $receive (i32.const 0) (i32.const 0) (i32.const 8)))
-        (br_if $l (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))"#;
 
 /// A load: its name, what is counted, how often it happens, and how it is set up.
 struct Load {
@@ -47,7 +20,7 @@ struct Load {
     of: &'static str,
     count: u64,
     slice: u64,
-    spawn: fn(&mut Scheduler, &Module) -> anyhow::Result<()>,
+    spawn: fn(&Guests, &mut Scheduler) -> anyhow::Result<()>,
 }
 
 const LOADS: [Load; 5] = [
@@ -57,50 +30,47 @@ const LOADS: [Load; 5] = [
         // A round is 4 steps.
         count: 16 * 8_000_000 / 100_000,
         slice: 100_000,
-        spawn: |sched, module| many(sched, module, "count", 16, 2_000_000),
+        spawn: |guests, sched| guests.alike(sched, "count", 16, 2_000_000),
     },
     Load {
         name: "16 that compute, slices of 1,000 steps",
         of: "turns",
         count: 16 * 2_000_000 / 1000,
         slice: 1000,
-        spawn: |sched, module| many(sched, module, "count", 16, 500_000),
+        spawn: |guests, sched| guests.alike(sched, "count", 16, 500_000),
     },
     Load {
         name: "16 that yield",
         of: "turns",
         count: 16 * 10_000,
         slice: 100_000,
-        spawn: |sched, module| many(sched, module, "yield", 16, 10_000),
+        spawn: |guests, sched| guests.alike(sched, "yield", 16, 10_000),
     },
     Load {
         name: "16 pairs that talk",
         of: "messages",
         count: 16 * 5_000,
         slice: 100_000,
-        spawn: |sched, module| pairs(sched, module, 16, 5_000),
+        spawn: |guests, sched| pairs(guests, sched, 16, 5_000),
     },
     Load {
         name: "one pair that talks",
         of: "messages",
         count: 50_000,
         slice: 100_000,
-        spawn: |sched, module| pairs(sched, module, 1, 50_000),
+        spawn: |guests, sched| pairs(guests, sched, 1, 50_000),
     },
 ];
 
 fn main() -> anyhow::Result<()> {
-    let mut options = EngineOptions::default();
-    options.cache = CacheMode::Off;
-    let engine = Engine::new(&options)?;
-    let module = Module::load(&engine, &wat::parse_str(GUESTS)?)?;
+    let guests = Guests::load(Memories::Apart)?;
     println!("thousands a second | | scheduler | 1 thread | 2 threads\n|---|---|---|---|---|");
     for load in &LOADS {
         let mut best = [Duration::MAX; 3];
         for _ in 0..ROUNDS {
             for (workers, best) in best.iter_mut().enumerate() {
-                let mut sched = Scheduler::new(&engine);
-                (load.spawn)(&mut sched, &module)?;
+                let mut sched = guests.scheduler();
+                (load.spawn)(&guests, &mut sched)?;
                 *best = run(sched, workers, load.slice)?.min(*best);
             }
         }
@@ -127,26 +97,6 @@ fn run(mut sched: Scheduler, workers: usize, slice: u64) -> anyhow::Result<Durat
     Ok(begun.elapsed())
 }
 
-fn many(
-    sched: &mut Scheduler,
-    module: &Module,
-    export: &str,
-    count: u32,
-    times: u32,
-) -> anyhow::Result<()> {
-    for _ in 0..count {
-        sched.spawn(module, Spawn::export(export).argument(&times.to_le_bytes()))?;
-    }
-    Ok(())
-}
-
-fn pairs(sched: &mut Scheduler, module: &Module, count: u32, times: u32) -> anyhow::Result<()> {
-    for pair in 0..count {
-        let channel = sched.channel(&pair.to_string(), ChannelOptions::default())?;
-        for export in ["receive", "send"] {
-            let spawn = Spawn::export(export).channel("c", channel);
-            sched.spawn(module, spawn.argument(&times.to_le_bytes()))?;
-        }
-    }
-    Ok(())
+fn pairs(guests: &Guests, sched: &mut Scheduler, count: u32, times: u32) -> anyhow::Result<()> {
+    (0..count).try_for_each(|pair| guests.pair(sched, pair, ["receive", "send"], times))
 }

@@ -9,6 +9,8 @@ mod contender;
 #[path = "../cpu.rs"]
 #[allow(dead_code, reason = "it belongs to the other benchmarks too")]
 mod cpu;
+#[path = "../guests.rs"]
+mod guests;
 mod ours;
 mod table;
 
@@ -65,7 +67,7 @@ fn main() -> anyhow::Result<()> {
             "apart" => Memories::Apart,
             other => anyhow::bail!("there are no memories `{other}`"),
         };
-        let guests = ours::Guests::load(memories)?;
+        let guests = ours::Ours::load(memories)?;
         return match what {
             What::Times { turns, messages, spawns } => guests.times(turns, messages, spawns),
             What::Memory { count } => guests.live(count),

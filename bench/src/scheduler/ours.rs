@@ -1,89 +1,41 @@
 //! Ours: guests of a scheduler.
 
 use anyhow::{Context, Result, ensure};
-use tasklet_engine::{
-    Budget, CacheMode, ChannelOptions, Engine, EngineOptions, Memories, Module, RunResult,
-    Scheduler, Spawn,
-};
+use tasklet_engine::{Budget, ChannelOptions, Memories, RunResult, Scheduler, Spawn};
 
 use super::cpu;
+use super::guests::Guests;
 
-/// Each loops as often as its argument, four bytes, says; `wait` waits for ever.
-const GUESTS: &str = r#"(module
-    (import "tasklet" "argument" (func $argument (param i32 i32) (result i32)))
-    (import "tasklet" "yield" (func $yield (result i32)))
-    (import "tasklet" "send" (func $send (param i32 i32 i32) (result i32)))
-    (import "tasklet" "receive" (func $receive (param i32 i32 i32) (result i64)))
-    (memory (export "memory") 1)
-    (func $times (result i32)
-      (drop (call $argument (i32.const 16) (i32.const 4)))
-      (i32.load (i32.const 16)))
-    (func (export "yield") (local $left i32)
-      (local.set $left (call $times))
-      (loop $l
-        (drop (call $yield))
-        (br_if $l (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))
-    (func (export "ping") (local $left i32)
-      (local.set $left (call $times))
-      (loop $l
-        (drop (call $send (i32.const 0) (i32.const 0) (i32.const 8)))
-        (drop (call $receive (i32.const 1) (i32.const 0) (i32.const 8)))
-        (br_if $l (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))
-    (func (export "pong") (local $left i32)
-      (local.set $left (call $times))
-      (loop $l
-        (drop (call $receive (i32.const 0) (i32.const 0) (i32.const 8)))
-        (drop (call $send (i32.const 1) (i32.const 0) (i32.const 8)))
-        (br_if $l (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))
-    (func (export "nothing"))
-    (func (export "wait")
-      (i32.store (i32.const 0) (i32.const 1))
-      (drop (call $receive (i32.const 0) (i32.const 0) (i32.const 8)))))"#;
-
-/// A module that is compiled.
-pub struct Guests {
-    engine: Engine,
-    module: Module,
+/// Ours, with their memories apart or dense.
+pub struct Ours {
+    guests: Guests,
 }
 
-impl Guests {
-    pub fn load(memories: Memories) -> Result<Guests> {
-        let mut options = EngineOptions::default();
-        options.cache = CacheMode::Off;
-        options.memories = memories;
-        let engine = Engine::new(&options)?;
-        let module = Module::load(&engine, &wat::parse_str(GUESTS)?)?;
-        Ok(Guests { engine, module })
+impl Ours {
+    pub fn load(memories: Memories) -> Result<Ours> {
+        Ok(Ours { guests: Guests::load(memories)? })
     }
 
     /// Prints what one turn, one message and one tasklet take, and to make one.
     pub fn times(&self, turns: u32, messages: u32, spawns: u32) -> Result<()> {
-        let mut sched = Scheduler::new(&self.engine);
-        for _ in 0..2 {
-            let spawn = Spawn::export("yield").argument(&(turns / 2).to_le_bytes());
-            sched.spawn(&self.module, spawn)?;
-        }
+        let mut sched = self.guests.scheduler();
+        self.guests.alike(&mut sched, "yield", 2, turns / 2)?;
         let begun = cpu::seconds();
         finish(&mut sched)?;
         print("turn", begun, turns / 2 * 2);
 
-        let mut sched = Scheduler::new(&self.engine);
-        let there = sched.channel("there", ChannelOptions::default())?;
-        let back = sched.channel("back", ChannelOptions::default())?;
-        for export in ["pong", "ping"] {
-            let spawn = Spawn::export(export).channel("there", there).channel("back", back);
-            sched.spawn(&self.module, spawn.argument(&(messages / 2).to_le_bytes()))?;
-        }
+        let mut sched = self.guests.scheduler();
+        self.guests.pair(&mut sched, 0, ["pong", "ping"], messages / 2)?;
         let begun = cpu::seconds();
         finish(&mut sched)?;
         print("message", begun, messages / 2 * 2);
 
         self.begin(spawns)?;
 
-        let mut sched = Scheduler::new(&self.engine);
+        let mut sched = self.guests.scheduler();
         let begun = cpu::seconds();
         for _ in 0..spawns {
-            sched.spawn(&self.module, Spawn::export("nothing"))?;
+            sched.spawn(&self.guests.module, Spawn::export("nothing"))?;
             finish(&mut sched)?;
         }
         print("spawn", begun, spawns);
@@ -94,13 +46,13 @@ impl Guests {
     /// few at a time, for to ask for the time takes time itself.
     fn begin(&self, spawns: u32) -> Result<()> {
         const AT_A_TIME: u32 = 32;
-        let mut sched = Scheduler::new(&self.engine);
+        let mut sched = self.guests.scheduler();
         let (mut seconds, mut made) = (0.0, 0);
         // Not the first few, which find no memory that was used before.
         for round in 0..=spawns.div_ceil(AT_A_TIME) {
             let begun = cpu::seconds();
             for _ in 0..AT_A_TIME {
-                sched.spawn(&self.module, Spawn::export("nothing"))?;
+                sched.spawn(&self.guests.module, Spawn::export("nothing"))?;
             }
             if round > 0 {
                 seconds += cpu::seconds() - begun;
@@ -114,11 +66,11 @@ impl Guests {
 
     /// Prints the memory that each of so many takes, all of which wait.
     pub fn live(&self, count: u32) -> Result<()> {
-        let mut sched = Scheduler::new(&self.engine);
+        let mut sched = self.guests.scheduler();
         let channel = sched.channel("never", ChannelOptions::default())?;
         let before = memory()?;
         for _ in 0..count {
-            sched.spawn(&self.module, Spawn::export("wait").channel("never", channel))?;
+            sched.spawn(&self.guests.module, Spawn::export("wait").channel("never", channel))?;
         }
         let result = sched.run(Budget::unlimited())?;
         let waiting = matches!(&result, RunResult::Deadlock(_));
