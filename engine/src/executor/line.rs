@@ -91,6 +91,10 @@ impl Line {
         }
         self.running = None;
         charge.turn += 1;
+        if self.waiting.back().is_none_or(|last| last.turn <= charge.turn) {
+            self.waiting.push_back(charge);
+            return None;
+        }
         let at = self.waiting.partition_point(|other| other.turn <= charge.turn);
         if at < self.ahead {
             self.ahead += 1;

@@ -173,3 +173,62 @@ fn more_than_fit_into_a_line_go_round() {
         assert!(*least >= 3 && most - least <= 1 + (workers as u64 - 1) * LAG_MAX, "{turns:?}");
     }
 }
+
+/// Whoever pauses, moves, looks and spawns while workers run finds everybody, and in the end all have
+/// done what they do.
+#[test]
+fn whoever_meddles_finds_everybody() {
+    let module = module();
+    for seed in 0..6 {
+        let (mut sched, all) = crowd(&module);
+        let mut forever: Vec<TaskletId> =
+            (0..5).map(|_| spawn(&mut sched, &module, "forever", 0)).collect();
+        let options = ExecutorOptions { workers: 1 + seed as usize % 4, slice_steps: 200 };
+        let executor = Executor::start(sched, &options).unwrap();
+        let mut number = numbers(seed);
+        for _ in 0..300 {
+            let id = forever[number(forever.len())];
+            match number(6) {
+                0 => {
+                    assert!(executor.pause(id, PATIENCE).unwrap());
+                    let is_here = |sched: &mut Scheduler| sched.tasklet(id).is_some();
+                    assert!(
+                        executor.with(is_here) && executor.with(|sched| sched.flags(id).paused)
+                    );
+                    executor.with(|sched| sched.insert(id)).unwrap();
+                }
+                1 => {
+                    executor.pause(id, PATIENCE).unwrap();
+                    executor.with(|sched| sched.kill(id)).unwrap();
+                    forever.retain(|other| *other != id);
+                    forever.push(executor.with(|sched| spawn(sched, &module, "forever", 0)));
+                }
+                2 => executor
+                    .set_quota(id, &Quota { share: 1 + id.0 as u32 % 3, ..Quota::default() }),
+                3 => {
+                    // All but one for each worker are in the scheduler for whoever looks.
+                    let (here, count) = executor.with(|sched| {
+                        let all = sched.tasklets();
+                        let here = all.iter().filter(|id| sched.tasklet(**id).is_some());
+                        (here.count(), all.len())
+                    });
+                    assert!(here + options.workers >= count && here <= count);
+                }
+                4 => thread::sleep(Duration::from_micros(number(300) as u64)),
+                _ => drop(executor.with(|sched| sched.run_count())),
+            }
+        }
+        for id in forever {
+            executor.pause(id, PATIENCE).unwrap();
+            executor.with(|sched| sched.kill(id)).unwrap();
+        }
+        let rest = executor.wait(PATIENCE);
+        assert!(matches!(&rest, Some(RunResult::Deadlock(blocked)) if blocked.len() == 3));
+        let (mut sched, events) = executor.drain(PATIENCE).unwrap();
+        let is_pause = |event: &Event| matches!(event, Event::Interrupted(_));
+        assert!(events.iter().all(is_pause), "{events:?}");
+        let sums = all[..5].iter().map(|id| sched.end(*id).cloned());
+        assert!(sums.into_iter().all(|end| matches!(end, Some(Status::Finished(_)))));
+        sched.dump_all(&mut Vec::new(), &Default::default()).unwrap();
+    }
+}
