@@ -9,7 +9,6 @@
 //! (<https://webassembly.github.io/threads/core/binary/instructions.html#atomic-memory-instructions>).
 
 use wasm_encoder::{Instruction, MemArg};
-use wasmparser::BinaryReader;
 
 use super::Rewriter;
 use crate::rewrite::code::Local;
@@ -196,10 +195,9 @@ impl Rewriter<'_> {
 }
 
 /// The opcode behind the prefix, and what it accesses.
-fn decode(code: &[u8]) -> wasmparser::Result<(u32, Access)> {
-    let mut reader = BinaryReader::new(code, 0);
-    reader.read_u8()?;
-    let opcode = reader.read_var_u32()?;
+fn decode(code: &[u8]) -> Option<(u32, Access)> {
+    let mut numbers = code.get(1..)?;
+    let opcode = u32::try_from(number(&mut numbers)?).ok()?;
     let (bytes, wide) = match opcode {
         NOTIFY | WAIT_32 => (4, false),
         WAIT_64 => (8, true),
@@ -207,11 +205,25 @@ fn decode(code: &[u8]) -> wasmparser::Result<(u32, Access)> {
     };
     let mut access = Access { bytes, wide, offset: 0, memory: 0 };
     if opcode != FENCE {
-        let flags = reader.read_var_u32()?;
+        let flags = number(&mut numbers)?;
         if flags & (1 << 6) != 0 {
-            access.memory = reader.read_var_u32()?;
+            access.memory = u32::try_from(number(&mut numbers)?).ok()?;
         }
-        access.offset = reader.read_var_u64()?;
+        access.offset = number(&mut numbers)?;
     }
-    Ok((opcode, access))
+    Some((opcode, access))
+}
+
+/// The number in LEB128 that these bytes begin with, which is taken off them. It has been validated.
+fn number(code: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..u64::BITS).step_by(7) {
+        let (byte, rest) = code.split_first()?;
+        *code = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
 }
