@@ -78,6 +78,25 @@ impl Tasklet {
         base: Option<Base<'_>>,
     ) -> Result<Snapshot<'_>, Error> {
         base.map_or(Ok(()), |base| self.check_base(base.snapshot))?;
+        let written = self.all_but_memories(options)?;
+        let image = self.image()?;
+        // From here on the store is only looked at: the memories are lent out.
+        let this = &*self;
+        let original = this.module.original();
+        let bytes = options.embed_module.then(|| original.into());
+        Ok(Snapshot {
+            module: ModuleRef { bytes, ..written.module },
+            base: base.map(|base| base.digest),
+            memories: this.memory_states(&image, base),
+            ..written
+        })
+    }
+
+    /// A snapshot in which neither the memories nor the module's bytes are.
+    pub(crate) fn all_but_memories(
+        &mut self,
+        options: &SnapshotOptions,
+    ) -> Result<Snapshot<'static>, Error> {
         if let (Status::Trapped(trap), Some(_)) = (&self.status, self.profile())
             && trap.kind.is_hosts()
         {
@@ -98,27 +117,21 @@ impl Tasklet {
         let dropped_data = self.dropped(&exports.dropped_data);
         let dropped_elements = self.dropped(&exports.dropped_elements);
         let host = self.host(import)?;
-        // From here on the store is only looked at: the memories are lent out.
-        let this = &*self;
-        let original = this.module.original();
-        let module = ModuleRef {
-            hash: this.module.hash(),
-            size: original.len() as u64,
-            bytes: options.embed_module.then(|| original.into()),
-        };
+        let size = self.module.original().len() as u64;
+        let module = ModuleRef { hash: self.module.hash(), size, bytes: None };
         Ok(Snapshot {
             module,
-            cost_table: this.module.metadata().cost_table,
-            parent: this.parent,
-            base: base.map(|base| base.digest),
-            profile: this.profile(),
+            cost_table: self.module.metadata().cost_table,
+            parent: self.parent,
+            base: None,
+            profile: self.profile(),
             steps_used,
             balance,
             status,
             entry,
             pending,
             frames,
-            memories: this.memory_states(&image, base),
+            memories: Vec::new(),
             globals,
             tables,
             objects: references.objects,
@@ -280,7 +293,7 @@ impl Tasklet {
     }
 
     /// What memories and tables began with.
-    fn image(&mut self) -> Result<Arc<Image>, Error> {
+    pub(crate) fn image(&mut self) -> Result<Arc<Image>, Error> {
         if let Some(image) = &self.store.data().image {
             return Ok(image.clone());
         }

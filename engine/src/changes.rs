@@ -24,7 +24,7 @@ pub(crate) type Pages = Vec<Range<u64>>;
 /// What is known of a tasklet's memories beside their contents.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// For each memory the pages that were mapped from a snapshot's file.
+    /// For each memory the pages that were mapped: from a snapshot's file, or from what forks share.
     mapped: Vec<Pages>,
     /// The snapshot whose contents the memories had when it was loaded.
     loaded: Option<Digest>,
@@ -63,10 +63,27 @@ impl Changes {
         if base.is_some_and(|(_, digest)| Some(digest) == self.loaded) {
             return Some(touched);
         }
-        let mapped = self.mapped.get(position).map_or(&[][..], |mapped| mapped);
+        let mapped = self.mapped(position);
         let below = base.map_or(&[][..], |(base, _)| &base.runs);
         let below = below.iter().map(|run| run.first..run.first + run.count);
         Some(union(touched, mapped.iter().cloned().chain(below)))
+    }
+
+    /// The pages of a memory that were mapped from somewhere.
+    pub(crate) fn mapped(&self, position: usize) -> &[Range<u64>] {
+        self.mapped.get(position).map_or(&[], |mapped| mapped)
+    }
+
+    /// Notes that pages of a memory are mapped from elsewhere now, with what they held. Of what was
+    /// written to them nothing is known any more.
+    pub(crate) fn note_remapped(&mut self, position: usize, pages: &Pages) {
+        if self.mapped.len() <= position {
+            self.mapped.resize_with(position + 1, Pages::new);
+        }
+        let before = std::mem::take(&mut self.mapped[position]);
+        self.mapped[position] = union(before, pages.iter().cloned());
+        self.loaded = None;
+        self.tracking = None;
     }
 
     /// Begins to note what is written to from now on; the memories are those of the snapshot. Where
@@ -88,7 +105,7 @@ impl Changes {
 }
 
 /// All the pages of both.
-fn union(mut one: Pages, other: impl Iterator<Item = Range<u64>>) -> Pages {
+pub(crate) fn union(mut one: Pages, other: impl Iterator<Item = Range<u64>>) -> Pages {
     one.extend(other.filter(|range| !range.is_empty()));
     one.sort_by_key(|range| range.start);
     let mut all: Pages = Vec::with_capacity(one.len());

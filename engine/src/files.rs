@@ -16,6 +16,8 @@ pub use chain::{Resolved, SnapshotChain};
 pub use compressed::Compressor;
 pub use input::open_input;
 pub(crate) use mapping::Mapping;
+#[cfg(target_os = "linux")]
+pub(crate) use mapping::put_pages;
 
 use crate::error::Error;
 use crate::snapshot::{self, Digest, Header, Limits, Snapshot};

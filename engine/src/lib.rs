@@ -40,6 +40,7 @@ mod native;
 mod pace;
 mod restore;
 mod sched;
+mod sharing;
 pub mod snapshot;
 mod state;
 mod store;

@@ -11,7 +11,7 @@ use wasmtime::InstancePre;
 
 pub use cache::ModuleCache;
 pub(crate) use handles::Handles;
-pub(crate) use image::Image;
+pub(crate) use image::{Image, MemoryImage};
 
 use crate::engine::Engine;
 use crate::error::Error;

@@ -21,6 +21,7 @@ use crate::host::{Host, written_globals};
 use crate::limits::Limits;
 use crate::memories::Place;
 use crate::module::Module;
+use crate::sharing::{Inherited, SharedMemory, Sharing};
 use crate::snapshot::{
     self, Digest, MemoryState, PAGE_BYTES, PageData, RefType, Snapshot, TableState,
 };
@@ -80,7 +81,7 @@ impl Tasklet {
     ) -> Result<Tasklet, Error> {
         let mappings: Vec<&Mapping> = resolved.files.mappings().collect();
         let given = Given::Lent(&resolved.snapshot);
-        let files = Files { mappings: &mappings, mappings_left: MAPPINGS_MAX };
+        let files = Files { mappings: &mappings, inherited: &[], mappings_left: MAPPINGS_MAX };
         Tasklet::load_with(module, given, Some(resolved.digest), host, files)
     }
 
@@ -91,7 +92,18 @@ impl Tasklet {
         snapshot: &Snapshot<'_>,
         host: Host,
     ) -> Result<Tasklet, Error> {
-        Tasklet::load_with(module, Given::Lent(snapshot), None, host, Files::none())
+        Tasklet::load_fork(module, snapshot, &[], host)
+    }
+
+    /// The same over what is inherited of each memory.
+    pub(crate) fn load_fork(
+        module: &Module,
+        snapshot: &Snapshot<'_>,
+        inherited: &[Inherited<'_>],
+        host: Host,
+    ) -> Result<Tasklet, Error> {
+        let files = Files { inherited, ..Files::none() };
+        Tasklet::load_with(module, Given::Lent(snapshot), None, host, files)
     }
 
     fn load_with(
@@ -121,9 +133,12 @@ impl Tasklet {
         let mut scope = RootScope::new(&mut store);
         let mut references = References::make(&mut scope, objects, &snapshot.exceptions)?;
         let place = module.engine().place();
-        let mapped = memories(&mut scope, &exports, given.take_memories(), files, place)?;
+        let (mapped, shared) = memories(&mut scope, &exports, given.take_memories(), files, place)?;
         let snapshot = given.snapshot();
-        scope.as_context_mut().data_mut().changes = Changes::of_loaded(digest, mapped);
+        let mut context = scope.as_context_mut();
+        let state = context.data_mut();
+        state.changes = Changes::of_loaded(digest, mapped);
+        state.sharing = Sharing::of_fork(shared);
         self::globals(&mut scope, module, &exports, snapshot, &mut references)?;
         tables(&mut scope, &exports, &snapshot.tables, &mut references)?;
         drop_segments(&mut scope, &exports, snapshot)?;
@@ -180,16 +195,19 @@ impl<'a> Given<'_, 'a> {
     }
 }
 
-/// Files from which pages can be mapped.
+/// Where pages can be mapped from.
 struct Files<'m> {
     mappings: &'m [&'m Mapping],
+    /// For each memory what it has before anything of the snapshot is laid over it; none if that is
+    /// the module's image.
+    inherited: &'m [Inherited<'m>],
     /// How many runs may be.
     mappings_left: usize,
 }
 
 impl Files<'_> {
     fn none() -> Files<'static> {
-        Files { mappings: &[], mappings_left: 0 }
+        Files { mappings: &[], inherited: &[], mappings_left: 0 }
     }
 }
 
@@ -245,9 +263,10 @@ fn memories(
     states: Vec<MemoryState<'_>>,
     mut files: Files<'_>,
     place: &Place,
-) -> Result<Vec<Pages>, Error> {
+) -> Result<(Vec<Pages>, Vec<SharedMemory>), Error> {
     let mut all_mapped = Vec::with_capacity(exports.memories.len());
-    for (memory, state) in exports.memories.iter().zip(states) {
+    let mut all_shared = Vec::new();
+    for (position, (memory, state)) in exports.memories.iter().zip(states).enumerate() {
         let grown = state.pages.saturating_sub(memory.size(&*store));
         if grown > 0 {
             // What is more than it may have has been refused already.
@@ -259,6 +278,11 @@ fn memories(
         let bytes = memory.data_mut(&mut *store);
         let begin = bytes.as_ptr().addr();
         let mut mapped_pages = Pages::new();
+        if let Some(inherited) = files.inherited.get(position) {
+            let shared = inherited.map(bytes, place);
+            mapped_pages = shared.pages();
+            all_shared.push(shared);
+        }
         for run in state.runs {
             let start = run.first as usize * PAGE_BYTES;
             let run_bytes = &mut bytes[start..start + run.count as usize * PAGE_BYTES];
@@ -283,7 +307,7 @@ fn memories(
         }
         all_mapped.push(mapped_pages);
     }
-    Ok(all_mapped)
+    Ok((all_mapped, all_shared))
 }
 
 /// Copies bytes to where they belong. Those that are owned are given back piece by piece, from the
@@ -465,7 +489,7 @@ mod tests {
         let mappings: Vec<&Mapping> = resolved.files.mappings().collect();
         let before = mappings_of(&path);
         for (allowed, expected) in [(0, 0), (3, 3), (100, 16)] {
-            let files = Files { mappings: &mappings, mappings_left: allowed };
+            let files = Files { mappings: &mappings, inherited: &[], mappings_left: allowed };
             let given = Given::Lent(&resolved.snapshot);
             let mut loaded =
                 Tasklet::load_with(&module, given, Some(resolved.digest), Host::empty(), files)

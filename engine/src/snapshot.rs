@@ -49,6 +49,7 @@ pub use error::{Error, ErrorKind};
 pub use header::Header;
 pub(crate) use host::sort as sort_host_value;
 pub use limits::Limits;
+pub(crate) use pages::is_zero;
 
 use reader::Reader;
 use source::Source;

@@ -12,6 +12,7 @@ use crate::host::{Codecs, Heritage, Issued};
 use crate::limits::Limiter;
 use crate::module::Image;
 use crate::sched::Seat;
+use crate::sharing::Sharing;
 use crate::tasklet::Shared;
 use crate::value::{FunctionMap, type_name};
 use crate::wasi::{Wait, Wasi};
@@ -32,6 +33,8 @@ pub(crate) struct State {
     pub(crate) image: Option<Arc<Image>>,
     /// What is known of the memories' pages.
     pub(crate) changes: Changes,
+    /// The pages that it shares with its forks.
+    pub(crate) sharing: Sharing,
     pub(crate) user: Box<dyn Any + Send + Sync>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) meter: Meter,

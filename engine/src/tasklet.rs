@@ -1,6 +1,7 @@
 //! A tasklet: an instance, its continuation and its host-side state.
 
 mod call;
+mod fork;
 mod frames;
 mod handle;
 mod remains;

@@ -1,6 +1,8 @@
 //! Copies of tasklets that go on where the originals stand.
 
 mod common;
+#[path = "fork/memory.rs"]
+mod memory;
 
 use common::guests::World;
 use tasklet_engine::{

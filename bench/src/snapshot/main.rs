@@ -4,8 +4,10 @@
 //! nowhere, to a file, and to a file that is synced as the command line does it) and loaded, beside
 //! `memcpy` of the same bytes; and it is dumped over a base after it has written to some pages. All
 //! is wall-clock time, the median of the rounds; the module is compiled before, as it is where the
-//! compile cache is warm.
+//! compile cache is warm. `--forks` has the program forked instead, beside dumping and loading it in
+//! memory, copying as many bytes, and `fork(2)`.
 
+mod forks;
 mod measure;
 mod program;
 mod table;
@@ -25,6 +27,9 @@ struct Options {
     /// Small sizes only: for a smoke test, not for figures.
     #[arg(long)]
     short: bool,
+    /// Forks instead of files.
+    #[arg(long)]
+    forks: bool,
     /// Print the tables as Markdown, too.
     #[arg(long)]
     markdown: bool,
@@ -44,6 +49,9 @@ const CHANGED: [u64; 3] = [10, 1_000, 10_000];
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    if options.forks {
+        return forks(&options);
+    }
     let folder = match &options.folder {
         Some(folder) => tempfile::tempdir_in(folder),
         None => tempfile::tempdir(),
@@ -72,6 +80,26 @@ fn main() -> Result<()> {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     println!("not measured: CRIU, {}", criu());
+    Ok(())
+}
+
+/// The table of forks.
+fn forks(options: &Options) -> Result<()> {
+    let sizes = if options.short { &SIZES[..2] } else { &SIZES[..] };
+    println!("{}", forks::head());
+    let mut rows = Vec::new();
+    for (name, bytes) in sizes {
+        let row = forks::row(name, *bytes, options.rounds)?;
+        println!("{}", forks::line(&row));
+        rows.push(row);
+    }
+    if options.markdown {
+        print!("\n{}", forks::markdown(&rows));
+    }
+    if let Some(path) = &options.json {
+        let text = serde_json::to_vec_pretty(&forks::json(&rows))?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     Ok(())
 }
 

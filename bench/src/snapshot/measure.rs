@@ -68,7 +68,7 @@ impl io::Write for Counted {
 }
 
 /// The median of the wall-clock times of some rounds.
-fn median<T>(rounds: usize, mut work: impl FnMut() -> Result<T>) -> Result<f64> {
+pub fn median<T>(rounds: usize, mut work: impl FnMut() -> Result<T>) -> Result<f64> {
     let mut all = Vec::new();
     for _ in 0..rounds.max(1) {
         let begin = Instant::now();
@@ -79,7 +79,8 @@ fn median<T>(rounds: usize, mut work: impl FnMut() -> Result<T>) -> Result<f64> 
     Ok(middle(all))
 }
 
-fn middle(mut all: Vec<f64>) -> f64 {
+/// The median.
+pub fn middle(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     all[all.len() / 2]
 }

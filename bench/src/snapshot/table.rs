@@ -31,7 +31,8 @@ fn times(row: &Row) -> [f64; 9] {
     ]
 }
 
-fn milliseconds(seconds: f64) -> String {
+/// For people.
+pub fn milliseconds(seconds: f64) -> String {
     let ms = seconds * 1e3;
     match ms {
         0.0..1.0 => format!("{ms:.3}"),

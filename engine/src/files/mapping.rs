@@ -25,7 +25,7 @@ impl Mapping {
 
     /// Puts a private copy of the file's pages in place of memory that begins at `to`, without
     /// reading them; `bytes` is what they hold, part of [`bytes`](Mapping::bytes). Whether it was
-    /// done; if not, nothing was.
+    /// done; if not, `to` is what it was, or zero.
     pub(crate) fn put(&self, bytes: &[u8], to: &mut [u8]) -> bool {
         self.inner.put(bytes, to)
     }
@@ -45,6 +45,14 @@ impl Mapping {
     pub(crate) fn put(&self, _: &[u8], _: &mut [u8]) -> bool {
         match self.never {}
     }
+}
+
+/// Puts a private copy of a file's pages from `offset` on in place of memory, without reading them.
+/// The file has them all, and nobody changes them. Whether it was done; if not, `to` is what it was,
+/// or zero.
+#[cfg(target_os = "linux")]
+pub(crate) fn put_pages(file: &File, offset: u64, to: &mut [u8]) -> bool {
+    unix::put(file, offset, to)
 }
 
 #[cfg(unix)]
@@ -96,26 +104,30 @@ mod unix {
         pub(super) fn put(&self, bytes: &[u8], to: &mut [u8]) -> bool {
             let offset = bytes.as_ptr().addr().wrapping_sub(self.start.as_ptr().addr());
             let inside = offset.checked_add(bytes.len()).is_some_and(|end| end <= self.bytes);
-            let aligned = |address: usize| address.is_multiple_of(page_size());
-            let whole = aligned(offset) && aligned(to.as_ptr().addr()) && aligned(to.len());
-            if !inside || !whole || to.len() != bytes.len() || to.is_empty() {
-                return false;
-            }
-            // SAFETY: the memory that is replaced is all `to`'s, which is borrowed alone and
-            // consists of whole pages that can be read and written, as the new ones can. They are
-            // private: writing to them changes no file.
-            let mapped = unsafe {
-                mmap(
-                    to.as_mut_ptr().cast(),
-                    to.len(),
-                    ProtFlags::READ | ProtFlags::WRITE,
-                    MapFlags::PRIVATE | MapFlags::FIXED,
-                    &self.file,
-                    offset as u64,
-                )
-            };
-            mapped.is_ok() || (!is_there(to) && empty(to))
+            inside && to.len() == bytes.len() && put(&self.file, offset as u64, to)
         }
+    }
+
+    pub(super) fn put(file: &File, offset: u64, to: &mut [u8]) -> bool {
+        let aligned = |address: usize| address.is_multiple_of(page_size());
+        let whole = aligned(to.as_ptr().addr()) && aligned(to.len());
+        if !whole || !offset.is_multiple_of(page_size() as u64) || to.is_empty() {
+            return false;
+        }
+        // SAFETY: the memory that is replaced is all `to`'s, which is borrowed alone and consists of
+        // whole pages that can be read and written, as the new ones can. They are private: writing
+        // to them changes no file.
+        let mapped = unsafe {
+            mmap(
+                to.as_mut_ptr().cast(),
+                to.len(),
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE | MapFlags::FIXED,
+                file,
+                offset,
+            )
+        };
+        mapped.is_ok() || (!is_there(to) && empty(to))
     }
 
     /// Whether all of that is still memory. A process that has as many mappings as it may is refused

@@ -25,6 +25,13 @@ pub(crate) struct MemoryImage {
 }
 
 impl MemoryImage {
+    /// The pages that are kept, as ranges.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = std::ops::Range<u64>> {
+        let of =
+            |(first, bytes): &(u64, Vec<u8>)| *first..first + (bytes.len() / PAGE_BYTES) as u64;
+        self.runs.iter().map(of)
+    }
+
     /// The bytes of a page, unless they are all zero.
     pub(crate) fn page(&self, page: u64) -> Option<&[u8]> {
         let after = self.runs.partition_point(|(first, _)| *first <= page);

@@ -3,10 +3,8 @@
 use super::core::Place;
 use super::seat::Answer;
 use super::{Scheduler, Seat, TaskletId};
-use crate::capture::SnapshotOptions;
 use crate::error::Error;
 use crate::host::Host;
-use crate::tasklet::Tasklet;
 
 impl Scheduler {
     /// Makes a second tasklet of one: at the same place, with the same memory and channels. It stands
@@ -14,14 +12,15 @@ impl Scheduler {
     /// its number.
     ///
     /// Nothing is written or compiled. Pages that the guest never touched stay shared with all
-    /// tasklets of the module; the others are copied.
+    /// tasklets of the module; what is touched is shared, too, where it is much, and copied by whoever
+    /// writes to it ([`Tasklet::fork`](crate::Tasklet::fork)).
     ///
     /// Its host is made by [`child_host`](Scheduler::child_host). Otherwise it has the original's
     /// host imports, codecs and limits, but no user data and no directories;
     /// [`fork_with`](Scheduler::fork_with) gives it a host of its own.
     ///
     /// # Errors
-    /// Those of [`Tasklet::snapshot`] and [`Tasklet::load`], [`Error::NoSuchTasklet`],
+    /// Those of [`Tasklet::fork`](crate::Tasklet::fork), [`Error::NoSuchTasklet`],
     /// [`Error::Limit`].
     pub fn fork(&mut self, id: TaskletId) -> Result<TaskletId, Error> {
         let host = self.host_of_fork(id)?;
@@ -44,9 +43,8 @@ impl Scheduler {
         host.seat = Some(Seat::default());
         self.note_left(id);
         let member = self.member(id)?;
-        let (module, channels) = (member.tasklet.module().clone(), member.channels.clone());
-        let snapshot = member.tasklet.snapshot(&SnapshotOptions::default())?;
-        let copy = Tasklet::restore(&module, &snapshot, host)?;
+        let channels = member.channels.clone();
+        let copy = member.tasklet.fork(host)?;
         let fork = self.add(copy, channels);
         match self.core.place(id) {
             Some(Place::Ready | Place::Current) => self.core.requeue(fork),

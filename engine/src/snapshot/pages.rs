@@ -148,7 +148,7 @@ fn decode_padding(r: &mut Reader<'_>, stored: u64) -> Result<(), Error> {
 }
 
 /// Whether every byte is zero; at most a page.
-pub(super) fn is_zero(bytes: &[u8]) -> bool {
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     const ZERO: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
     ZERO.get(..bytes.len()) == Some(bytes)
 }

@@ -12,6 +12,7 @@ use crate::host::{self, Host};
 use crate::limits::{CALLBACK_STEPS_MAX, Limiter, Limits, STACK_BYTES_MAX};
 use crate::memories::NO_ROOM;
 use crate::module::Module;
+use crate::sharing::Sharing;
 use crate::snapshot::PauseReason;
 use crate::state::{Exports, Meter, State};
 use crate::value::{self, Value};
@@ -131,6 +132,7 @@ pub(crate) fn instantiate(
         heritage,
         image: None,
         changes: Changes::default(),
+        sharing: Sharing::default(),
         user,
         shared: Arc::new(Shared::new(metadata.clone())),
         meter: Meter::default(),
