@@ -130,6 +130,7 @@ pub(super) fn within(pages: &[Range<u64>], other: &[Range<u64>]) -> Pages {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "one range of pages is meant")]
 mod tests {
     use super::*;
 
