@@ -388,7 +388,10 @@ impl Shared {
         let held = self.work.hold();
         let has_woken = crew.sched.woken().any();
         drop(crew);
-        if !has_woken {
+        if has_woken {
+            // NB: before the crew's lock is taken, below which it may be waited for.
+            drop(held);
+        } else {
             let most = due_ns.map(|due_ns| Duration::from_nanos(due_ns.saturating_sub(now_ns)));
             self.work.wait(held, most);
         }
