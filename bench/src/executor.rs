@@ -1,6 +1,6 @@
 //! What threads are worth: the executor with one and two, against the scheduler alone.
 //!
-//! `cargo run --release -p tasklet-bench --bin executor`
+//! `target/release/executor`
 
 #[allow(dead_code, reason = "it belongs to the benchmark of schedulers too")]
 mod guests;

@@ -1,7 +1,7 @@
 //! What tasklets take that are in a store, on disk and in memory, and how long they take to go and
 //! to come back.
 //!
-//! `cargo run --release -p tasklet-bench --bin hibernate -- --tasklets 10000`
+//! `target/release/hibernate --tasklets 10000`
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -60,32 +60,18 @@ fn spawn(w: &mut World, export: &str) -> TaskletId {
     w.sched.spawn(&w.module, spawn).unwrap()
 }
 
-/// Runs to the end; what is interrupted is queued again, and all are moved.
-fn moved(w: &mut World, budget: Budget) -> (RunResult, Vec<i64>) {
-    loop {
-        match w.sched.run(budget).unwrap() {
-            RunResult::Interrupted(id) => {
-                w.sched.insert(id).unwrap();
-                w.move_all();
-            }
-            RunResult::Expired => w.move_all(),
-            result => return (result, w.log.take()),
-        }
-    }
-}
-
 #[test]
 fn the_one_that_watches_wakes_when_nothing_else_is_ready() {
     for budget in [Budget::unlimited(), Budget::steps(1), Budget::steps(64), Budget::total(30)] {
         let mut w = world();
         spawn(&mut w, "main");
         let done = (RunResult::Finished, vec![7, 7, 0, 100]);
-        assert_eq!(moved(&mut w, budget), done, "{budget:?}");
+        assert_eq!(w.run_moved(budget), done, "{budget:?}");
         // Others that wait on channels are not waited for, others that sleep are.
         let waits = spawn(&mut w, "waits");
         spawn(&mut w, "naps");
         spawn(&mut w, "alone");
-        let (result, log) = moved(&mut w, budget);
+        let (result, log) = w.run_moved(budget);
         assert_eq!(log, [9, 0, 100], "{budget:?}");
         assert!(matches!(result, RunResult::Deadlock(ids) if ids.len() == 1));
         let _ = waits;
@@ -129,10 +115,10 @@ fn an_error_goes_to_the_innermost() {
         let mut w = world();
         spawn(&mut w, "guards");
         let guarded = (RunResult::Finished, vec![-8, unreachable, 7, 0, 100]);
-        assert_eq!(moved(&mut w, budget), guarded, "{budget:?}");
+        assert_eq!(w.run_moved(budget), guarded, "{budget:?}");
         spawn(&mut w, "outer");
         let nested = (RunResult::Finished, vec![-8, unreachable, 7, 0, 50, 0, 100]);
-        assert_eq!(moved(&mut w, budget), nested, "{budget:?}");
+        assert_eq!(w.run_moved(budget), nested, "{budget:?}");
     }
     // A handler is told first, and a run that nobody watches returns.
     let mut w = world();
@@ -140,7 +126,7 @@ fn an_error_goes_to_the_innermost() {
     assert!(matches!(w.sched.run(Budget::unlimited()).unwrap(), RunResult::Trapped(..)));
     w.sched.on_trap(|_, _| {});
     spawn(&mut w, "guards");
-    assert_eq!(moved(&mut w, Budget::unlimited()), (RunResult::Finished, vec![7, 0, 100]));
+    assert_eq!(w.run_moved(Budget::unlimited()), (RunResult::Finished, vec![7, 0, 100]));
 }
 
 #[test]

@@ -45,20 +45,6 @@ fn spawn(w: &mut World, export: &str, ns: u64, name: u8) -> TaskletId {
     w.sched.spawn(&w.module, spawn).unwrap()
 }
 
-/// Runs to the end; all are dumped, destroyed and loaded at every stop.
-fn moved(w: &mut World, budget: Budget) -> (RunResult, Vec<i64>) {
-    loop {
-        match w.sched.run(budget).unwrap() {
-            RunResult::Interrupted(id) => {
-                w.sched.insert(id).unwrap();
-                w.move_all();
-            }
-            RunResult::Expired => w.move_all(),
-            result => return (result, w.log.take()),
-        }
-    }
-}
-
 #[test]
 fn time_comes_in_order_however_often_all_are_moved() {
     // 30 60 90, 50 100 150, 70 140 210.
@@ -69,7 +55,7 @@ fn time_comes_in_order_however_often_all_are_moved() {
         for (ns, name) in [(70, 3), (50, 2), (30, 1)] {
             spawn(&mut w, "naps", ns, name);
         }
-        let (result, log) = moved(&mut w, budget);
+        let (result, log) = w.run_moved(budget);
         assert_eq!((result, log.as_slice()), (RunResult::Finished, &expected[..]), "{budget:?}");
     }
 }
@@ -126,20 +112,20 @@ fn what_does_not_come_in_time_is_told() {
     for budget in [Budget::unlimited(), Budget::steps(1)] {
         let mut w = world(VirtualClock::default());
         spawn(&mut w, "receives", 500, 1);
-        assert_eq!(moved(&mut w, budget), (RunResult::Finished, vec![-7, 0, 1]));
+        assert_eq!(w.run_moved(budget), (RunResult::Finished, vec![-7, 0, 1]));
         spawn(&mut w, "sends", 500, 2);
-        assert_eq!(moved(&mut w, budget), (RunResult::Finished, vec![-7, 2]));
+        assert_eq!(w.run_moved(budget), (RunResult::Finished, vec![-7, 2]));
         let channel = w.sched.find_channel("talk").unwrap();
         assert_eq!(w.sched.balance(channel).unwrap(), 0);
         // In time.
         spawn(&mut w, "receives", 500, 3);
         spawn(&mut w, "sends", 500, 4);
-        let (result, mut log) = moved(&mut w, budget);
+        let (result, mut log) = w.run_moved(budget);
         log.sort_unstable();
         assert_eq!((result, log), (RunResult::Finished, vec![0, 1, 3, 4, 4]));
         // Who does not want to wait at all is told at once.
         spawn(&mut w, "sends", 0, 5);
-        assert_eq!(moved(&mut w, budget), (RunResult::Finished, vec![-7, 5]));
+        assert_eq!(w.run_moved(budget), (RunResult::Finished, vec![-7, 5]));
     }
 }
 

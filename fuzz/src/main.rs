@@ -1,4 +1,4 @@
-//! Random modules without end: `cargo run --release -p tasklet-fuzz -- oracle`.
+//! Random modules without end: `target/release/tasklet-fuzz oracle`.
 //!
 //! What is tried follows from the seed alone, and is what the tests of `tests/` try of their seeds.
 //! A module that fails is kept in the temporary folder, and its seed printed; in the end the exit

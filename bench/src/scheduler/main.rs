@@ -1,7 +1,7 @@
 //! What a turn, a message and a tasklet cost, and what memory each takes: ours in each profile, and
 //! rivals, in one run.
 //!
-//! `cargo run --release -p tasklet-bench --bin scheduler`. `bench/rivals/setup` gets the rivals; one
+//! `target/release/scheduler`. `bench/rivals/setup` gets the rivals; one
 //! that is not there is named, and left out. Each contender is a process of its own, and all take
 //! turns, round by round. What is printed are medians of CPU time: the machine may have other work.
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use tasklet_engine::{
-    Engine, Host, HostBuilder, LoadOptions, Module, Scheduler, SetOptions, Spawn, ValType, Value,
-    VirtualClock,
+    Budget, Engine, Host, HostBuilder, LoadOptions, Module, RunResult, Scheduler, SetOptions,
+    Spawn, ValType, Value, VirtualClock,
 };
 
 /// What all of these guests import and define: `$log` puts a number on the list, `$c` is the
@@ -106,6 +106,21 @@ impl World {
         let wasm = wasm.expect("the test's text is a module");
         let module = Module::load(&engine, &wasm).expect("the module can be loaded");
         World { sched: Scheduler::new(&engine), log: Log::default(), engine, module }
+    }
+
+    /// Runs to the end; what is interrupted is queued again, and at every stop all are moved. Returns
+    /// how it ended, and what was logged.
+    pub fn run_moved(&mut self, budget: Budget) -> (RunResult, Vec<i64>) {
+        loop {
+            match self.sched.run(budget).expect("it runs") {
+                RunResult::Interrupted(id) => {
+                    self.sched.insert(id).expect("it can be inserted");
+                    self.move_all();
+                }
+                RunResult::Expired => self.move_all(),
+                result => return (result, self.log.take()),
+            }
+        }
     }
 
     /// Dumps all that are there, destroys them and loads them again, in the order in which they are

@@ -234,9 +234,9 @@ const HEAD: &str = "\
 Written by the test `the_spec_suite_holds`, never by hand:
 
 ```sh
-cargo test --release -p tasklet-tests --test spec -- --nocapture   # also prints all counts
-BLESS=1 cargo test --release -p tasklet-tests --test spec          # writes this file
-SPEC=full cargo test --release -p tasklet-tests --test spec        # every stop by a snapshot
+cargo test --release --workspace --test spec -- --nocapture   # also prints all counts
+BLESS=1 cargo test --release --workspace --test spec          # writes this file
+SPEC=full cargo test --release --workspace --test spec        # every stop by a snapshot
 ```
 
 Every assertion of the WebAssembly test suite that holds for the original module in plain
