@@ -57,6 +57,8 @@ impl Scheduler {
     /// others stay where they are. [`Error::SwitchTrap`].
     pub fn run(&mut self, budget: Budget) -> Result<RunResult, Error> {
         self.may_switch()?;
+        // Those that an executor has run meanwhile.
+        let elsewhere = self.core.current();
         // One native stack for all of them: to change over to it costs as much as many a turn.
         let stack_bytes = self.engine.options().stack_bytes;
         let run = || native::with_stack(stack_bytes, || self.run_all(budget, stack_bytes));
@@ -64,7 +66,7 @@ impl Scheduler {
         self.current.set(None);
         result.unwrap_or_else(|panicked| {
             // Those whose turn it was: who ran, and the one that it handed over to.
-            self.pause_all_but(&[]);
+            self.pause_all_but(&elsewhere);
             panic::resume_unwind(panicked)
         })
     }

@@ -275,6 +275,32 @@ fn who_panics_between_turns_leaves_the_others_running() {
     assert_eq!(executor.wait(Duration::from_secs(10)), Some(RunResult::Finished));
 }
 
+/// A run of somebody's own, between turns, in which a hook panics leaves alone who runs elsewhere.
+#[test]
+fn a_run_between_turns_that_panics_leaves_the_others_running() {
+    let module = module_of(
+        r#"(module
+            (func (export "forever") (loop (br 0)))
+            (func (export "ends")))"#,
+    );
+    let options = ExecutorOptions { workers: 1, slice_steps: 1 << 40 };
+    let executor = Executor::start(Scheduler::new(module.engine()), &options).unwrap();
+    let id = executor.with(|sched| sched.spawn(&module, Spawn::export("forever")).unwrap());
+    while executor.with(|sched| !sched.ready().is_empty()) {
+        thread::yield_now();
+    }
+    executor.with(|sched| {
+        sched.spawn(&module, Spawn::export("ends")).unwrap();
+        sched.on_switch(|_, _| panic!("as it was told to"));
+        let run = panic::catch_unwind(AssertUnwindSafe(|| sched.run(Budget::unlimited()).is_ok()));
+        assert!(run.is_err());
+        sched.on_switch(|_, _| ());
+    });
+    assert!(executor.pause(id, PATIENCE).unwrap());
+    let (sched, _) = executor.drain(PATIENCE).unwrap();
+    assert!(sched.flags(id).paused);
+}
+
 /// However many have nothing to do, one of them looks after those that wait.
 #[test]
 fn one_of_those_that_wait_looks_for_all() {

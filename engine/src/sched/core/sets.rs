@@ -28,6 +28,9 @@ impl Core {
 
     /// Those that run, by number.
     pub(crate) fn current(&self) -> Vec<TaskletId> {
+        if self.running == 0 {
+            return Vec::new();
+        }
         let mut ids = self.ids();
         ids.retain(|id| self.is_running(*id));
         ids
