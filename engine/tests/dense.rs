@@ -7,21 +7,10 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 
-use common::{invoke, reload};
+use common::{engine_of, invoke, load, reload};
 use tasklet_engine::{
-    Engine, EngineOptions, Error, Host, Limits, Memories, Module, Outcome, SnapshotOptions,
-    Tasklet, Value,
+    Error, Host, Limits, Memories, Module, Outcome, SnapshotOptions, Tasklet, Value,
 };
-
-fn engine(memories: Memories) -> Engine {
-    let mut options: EngineOptions = common::options();
-    options.memories = memories;
-    Engine::new(&options).expect("the options work everywhere")
-}
-
-fn load(engine: &Engine, wat: &str) -> Module {
-    Module::load(engine, &wat::parse_str(wat).expect("it is a module")).expect("it can be loaded")
-}
 
 fn start(module: &Module, limits: Limits) -> Result<Tasklet, Error> {
     let host = Host::builder().limits(limits).build();
@@ -86,7 +75,7 @@ const THREE: &str = r#"(module
 #[test]
 fn several_memories_of_one_tasklet_are_apart() {
     let [apart, dense] =
-        [Memories::Apart, Memories::Dense].map(|memories| load(&engine(memories), THREE));
+        [Memories::Apart, Memories::Dense].map(|memories| load(&engine_of(memories), THREE));
     let mut both = [&apart, &dense].map(|module| start(module, Limits::default()).unwrap());
     for by in [0, 1, 3, 0, 17, 80] {
         let mut expected = None;
@@ -114,7 +103,7 @@ fn several_memories_of_one_tasklet_are_apart() {
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 #[test]
 fn a_memory_of_more_than_four_gigabytes_moves_and_goes() {
-    let module = load(&engine(Memories::Dense), THREE);
+    let module = load(&engine_of(Memories::Dense), THREE);
     let mut limits = Limits::default();
     limits.memory_bytes = 5 << 30;
     for _ in 0..2 {
@@ -139,7 +128,7 @@ fn a_memory_of_more_than_four_gigabytes_moves_and_goes() {
 #[test]
 fn nobody_sees_what_another_has_left_on_another_thread() {
     const THREADS: usize = 4;
-    let module = load(&engine(Memories::Dense), THREE);
+    let module = load(&engine_of(Memories::Dense), THREE);
     let (senders, receivers): (Vec<_>, Vec<_>) =
         (0..THREADS).map(|_| mpsc::channel::<(i64, Tasklet)>()).unzip();
     thread::scope(|scope| {
@@ -171,7 +160,7 @@ fn nobody_sees_what_another_has_left_on_another_thread() {
 /// A tasklet keeps all that it needs.
 #[test]
 fn a_tasklet_outlives_its_engine_and_module() {
-    let engine = engine(Memories::Dense);
+    let engine = engine_of(Memories::Dense);
     let module = load(&engine, THREE);
     let mut all: Vec<Tasklet> =
         (0..3).map(|_| start(&module, Limits::default()).unwrap()).collect();
@@ -191,7 +180,7 @@ fn limited() {
     if std::env::var_os(LIMITED).is_none() {
         return;
     }
-    let module = load(&engine(Memories::Dense), THREE);
+    let module = load(&engine_of(Memories::Dense), THREE);
     let mut all = Vec::new();
     let error = loop {
         match start(&module, Limits::default()) {

@@ -6,7 +6,6 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use common::guests::World;
@@ -485,13 +484,7 @@ fn a_writer_that_is_killed_leaves_the_old_or_the_new() {
     let folder = tempfile::tempdir().unwrap();
     let mut last = 0;
     for round in 0..25u64 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "writer", "--nocapture", "--test-threads=1"])
-            .env(DIRECTORY, folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = common::test_process("writer", DIRECTORY, folder.path());
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // As many as it takes to have put some, and a moment that is never the same.
         let numbers = lines.filter_map(|line| line.unwrap().parse::<u64>().ok());

@@ -5,7 +5,6 @@ mod common;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tasklet_engine::snapshot::PageData;
@@ -84,13 +83,7 @@ fn count(sched: &mut Scheduler, id: TaskletId) -> u64 {
 fn whoever_was_hibernated_by_a_process_that_is_killed_goes_on() {
     for kill in 0..12u64 {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "hibernates", "--nocapture", "--test-threads=1"])
-            .env(DIRECTORY, folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = common::test_process("hibernates", DIRECTORY, folder.path());
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let rounds = lines.filter_map(|line| line.unwrap().split("round ").nth(1)?.parse().ok());
         let said: u64 = rounds.take(1 + kill as usize * 9).last().unwrap();

@@ -3,22 +3,12 @@
 
 mod common;
 
-use common::{invoke, reload, straight};
+use common::{engine_of, invoke, load, reload, straight};
 use tasklet_engine::snapshot::Limits as ReadLimits;
 use tasklet_engine::{
-    Engine, EngineOptions, Host, Limits, Memories, Module, Outcome, SnapshotChain, SnapshotOptions,
-    Tasklet, TrapKind, Value,
+    Host, Limits, Memories, Module, Outcome, SnapshotChain, SnapshotOptions, Tasklet, TrapKind,
+    Value,
 };
-
-fn engine(memories: Memories) -> Engine {
-    let mut options: EngineOptions = common::options();
-    options.memories = memories;
-    Engine::new(&options).expect("the options work everywhere")
-}
-
-fn load(engine: &Engine, wat: &str) -> Module {
-    Module::load(engine, &wat::parse_str(wat).expect("it is a module")).expect("it can be loaded")
-}
 
 fn call(tasklet: &mut Tasklet, name: &str, args: &[i32]) -> Outcome {
     tasklet.call(name, args.iter().copied().map(Value::I32).collect()).expect("it can be called");
@@ -65,7 +55,7 @@ fn bytes(module: &Module) -> Tasklet {
 
 #[test]
 fn nobody_sees_what_another_has_left() {
-    let engine = engine(Memories::Dense);
+    let engine = engine_of(Memories::Dense);
     let module = load(&engine, BYTES);
     for round in 0..3 {
         // As large as one slot, of several classes, and grown from one to another.
@@ -88,7 +78,7 @@ fn nobody_sees_what_another_has_left() {
 
 #[test]
 fn a_memory_that_moves_keeps_what_it_holds() {
-    let engine = engine(Memories::Dense);
+    let engine = engine_of(Memories::Dense);
     let module = load(&engine, BYTES);
     let mut tasklet = bytes(&module);
     let mut size = 1;
@@ -108,7 +98,7 @@ fn a_memory_that_moves_keeps_what_it_holds() {
 
 #[test]
 fn the_end_of_a_memory_is_its_end_and_not_its_slots() {
-    let engine = engine(Memories::Dense);
+    let engine = engine_of(Memories::Dense);
     let module = load(&engine, BYTES);
     for grown in [0, 1, 9] {
         let end = (1 + grown) * 65536;
@@ -126,7 +116,7 @@ fn the_end_of_a_memory_is_its_end_and_not_its_slots() {
 
 #[test]
 fn limits_hold() {
-    let engine = engine(Memories::Dense);
+    let engine = engine_of(Memories::Dense);
     let module = load(&engine, BYTES);
     let mut limits = Limits::default();
     limits.memory_bytes = 10 << 16;
@@ -162,7 +152,7 @@ const DEEP: &str = r#"(module (memory (export "memory") 1) (table 2 100 funcref)
 #[test]
 fn snapshots_are_those_of_memories_apart() {
     let [apart, dense] =
-        [Memories::Apart, Memories::Dense].map(|memories| load(&engine(memories), DEEP));
+        [Memories::Apart, Memories::Dense].map(|memories| load(&engine_of(memories), DEEP));
     let entry = invoke("run", &[Value::I32(400)]);
     let expected = straight(&apart, Host::empty(), &entry);
     common::same(&expected, &straight(&dense, Host::empty(), &entry), u64::MAX);
@@ -190,7 +180,7 @@ fn snapshots_are_those_of_memories_apart() {
 /// A slot of which a part was mapped from a file, and one whose pages were watched.
 #[test]
 fn slots_of_mapped_and_of_watched_memories_are_used_again() {
-    let engine = engine(Memories::Dense);
+    let engine = engine_of(Memories::Dense);
     let module = load(&engine, BYTES);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("saved.tasklet");
@@ -230,7 +220,7 @@ fn mappings() -> Option<usize> {
 
 #[test]
 fn many_tasklets_take_no_more_mappings_than_one() {
-    let engine = engine(Memories::Dense);
+    let engine = engine_of(Memories::Dense);
     let module = load(&engine, BYTES);
     let before = mappings();
     let mut all: Vec<Tasklet> = (0..3000).map(|_| bytes(&module)).collect();
@@ -259,7 +249,7 @@ fn zeros_move_with_a_memory() {
           (memory.grow (i32.const 40)))
         (func (export "load") (result i32) (i32.load8_u (i32.const 4096))))"#;
     for memories in [Memories::Apart, Memories::Dense] {
-        let module = load(&engine(memories), GUEST);
+        let module = load(&engine_of(memories), GUEST);
         let mut tasklet = bytes(&module);
         assert_eq!(number(call(&mut tasklet, "load", &[])), i32::from(b'd'));
         assert_eq!(number(call(&mut tasklet, "clear", &[])), 1);

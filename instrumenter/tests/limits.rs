@@ -130,6 +130,8 @@ fn what_is_only_large_is_instrumented() {
         ("switch", module([switch(800, 5_000)])),
         ("calls", module((0..8).map(|_| calls(10_000, 0)))),
         ("caught", module([caught(100, 1_000, 60)])),
+        // Larger than wasmtime takes, if each frame were written by code of its own.
+        ("very large frames", module([under_calls(4_500, 200)])),
     ];
     for (name, wasm) in modules {
         assert_eq!(outcome(&wasm), None, "{name}");

@@ -3,6 +3,9 @@
 
 pub mod guests;
 
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
 use tasklet_engine::{
     CacheMode, Engine, EngineOptions, Entry, Host, Memories, Module, Outcome, Snapshot,
     SnapshotOptions, Tasklet, Value, snapshot,
@@ -24,9 +27,31 @@ pub fn engine() -> Engine {
     Engine::new(&options()).expect("the default options work everywhere")
 }
 
+/// With those memories, whatever the environment says.
+pub fn engine_of(memories: Memories) -> Engine {
+    let mut options = options();
+    options.memories = memories;
+    Engine::new(&options).expect("the options work everywhere")
+}
+
 pub fn module(wat: &str) -> Module {
+    load(&engine(), wat)
+}
+
+pub fn load(engine: &Engine, wat: &str) -> Module {
     let wasm = wat::parse_str(wat).expect("the test's text is a module");
-    Module::load(&engine(), &wasm).expect("the module can be loaded")
+    Module::load(engine, &wasm).expect("the module can be loaded")
+}
+
+/// A process that runs one test of this file, with a variable set; it is to be killed.
+pub fn test_process(test: &str, variable: &str, value: &Path) -> Child {
+    Command::new(std::env::current_exe().expect("it has a name"))
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(variable, value)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the test can be started")
 }
 
 pub fn invoke(name: &str, args: &[Value]) -> Entry {
